@@ -1,0 +1,233 @@
+//! One call's task: a loop around the call machine and nothing else.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout_at;
+
+use super::clock::Clock;
+use super::control::EventLog;
+use super::media_io::{DeadAfter, LegPlan, MediaHandle, Side as MediaSide};
+use super::store::Store;
+use crate::proto::time::Instant;
+use crate::switch::call::{Call, Input, MediaOp, Output, Side, Start, View};
+use crate::switch::cause;
+use crate::switch::cdr::record::{Began, CallId, HungUpBy, Record};
+
+/// Inputs a call may fall behind by. When it is full the input is dropped and counted; a request that is lost
+/// so is answered when the call ends, transactions and timers see to the rest.
+pub const MAILBOX_MAX: usize = 256;
+
+/// What a call's task is told.
+#[derive(Debug)]
+pub enum Told {
+    /// Something happened.
+    Input(Box<Input>),
+    /// Show yourself, with or without the whole story.
+    View(bool, oneshot::Sender<View>),
+}
+
+/// What a call's task works with.
+#[derive(Clone, Debug)]
+pub struct Tools {
+    /// The clock.
+    pub clock: Clock,
+    /// The media plane.
+    pub media: MediaHandle,
+    /// The database.
+    pub store: Store,
+    /// The event stream.
+    pub events: EventLog,
+    /// The way to the switchboard. It never waits for a call, so a call may wait for it.
+    pub switchboard: mpsc::Sender<(CallId, Vec<Output>)>,
+}
+
+/// Runs a call from its begin to its end.
+pub async fn run(start: Start, mut tools: Tools, mut mailbox: mpsc::Receiver<Told>) {
+    tools.media = tools.media.seated();
+    let began = start.began.clone();
+    let mut task = Task {
+        began,
+        tools,
+        out: Vec::new(),
+        is_recorded: false,
+        is_done: false,
+        is_without_media: false,
+    };
+    if let Err(error) = task.tools.store.call_began(task.began.clone()) {
+        tracing::error!(call = %task.began.call, %error, "call not journalled");
+    }
+    let now = task.tools.clock.now();
+    let mut out = std::mem::take(&mut task.out);
+    let call = catch_unwind(AssertUnwindSafe(|| Call::begin(now, start, &mut out)));
+    task.out = out;
+    let Ok(mut call) = call else { return task.die().await };
+    task.carry_out().await;
+    while !task.is_done {
+        if std::mem::take(&mut task.is_without_media) {
+            let input = Input::MediaRefused("the media plane does not keep up");
+            task.act(&mut call, |call, now, out| call.handle(now, input, out));
+        } else if !task.turn(&mut call, &mut mailbox).await {
+            break;
+        }
+        task.carry_out().await;
+    }
+}
+
+struct Task {
+    began: Began,
+    tools: Tools,
+    out: Vec<Output>,
+    is_recorded: bool,
+    is_done: bool,
+    /// The media plane refused to open ports: there will be no answer, so the call must be told.
+    is_without_media: bool,
+}
+
+impl Task {
+    /// Waits for the next input or timer and lets the call act; false if the switchboard is gone.
+    async fn turn(&mut self, call: &mut Call, mailbox: &mut mpsc::Receiver<Told>) -> bool {
+        let told = match call.next_timeout() {
+            Some(at) => {
+                let deadline = self.tools.clock.deadline(at).into();
+                timeout_at(deadline, mailbox.recv()).await.ok()
+            }
+            None => Some(mailbox.recv().await),
+        };
+        match told {
+            Some(None) => return false,
+            Some(Some(told)) => {
+                self.serve(call, told);
+                // What else has come is served in the same turn.
+                while let Ok(told) = mailbox.try_recv() {
+                    self.serve(call, told);
+                }
+            }
+            None => self.act(call, Call::handle_timeout),
+        }
+        true
+    }
+
+    fn serve(&mut self, call: &mut Call, told: Told) {
+        match told {
+            Told::Input(input) => self.act(call, |call, now, out| call.handle(now, *input, out)),
+            Told::View(with_story, reply) => {
+                let now = self.tools.clock.now();
+                // Only the one who asked goes without if this panics.
+                let view = catch_unwind(AssertUnwindSafe(|| call.view(now, with_story)));
+                if let Ok(view) = view {
+                    let _ = reply.send(view);
+                }
+            }
+        }
+    }
+
+    /// Lets the call act. A panic ends this call only: its dialogs get BYE, its ports come back.
+    fn act(&mut self, call: &mut Call, act: impl FnOnce(&mut Call, Instant, &mut Vec<Output>)) {
+        let now = self.tools.clock.now();
+        let out = &mut self.out;
+        if catch_unwind(AssertUnwindSafe(|| act(call, now, out))).is_ok() {
+            return;
+        }
+        tracing::error!(call = %self.began.call, "call panicked");
+        let end = || call.handle(now, Input::HangUp(&cause::INTERNAL, HungUpBy::System), out);
+        if catch_unwind(AssertUnwindSafe(end)).is_err() {
+            self.is_done = true;
+            let _ = self.tools.media.close(self.began.call.0);
+            self.out.push(Output::Record(Box::new(self.last_record())));
+            self.out.push(Output::Done);
+        }
+    }
+
+    /// The call could not even begin.
+    async fn die(mut self) {
+        tracing::error!(call = %self.began.call, "call panicked at its begin");
+        let _ = self.tools.media.close(self.began.call.0);
+        self.out.clear();
+        self.out.push(Output::Record(Box::new(self.last_record())));
+        self.out.push(Output::Done);
+        self.carry_out().await;
+    }
+
+    /// A record made of what the journal knows.
+    fn last_record(&self) -> Record {
+        let ended = self.tools.clock.wall();
+        let span = u64::try_from(ended.0.saturating_sub(self.began.at.0)).unwrap_or(0);
+        let mut segments = crate::switch::cdr::assemble::Segments::default();
+        segments.change(std::time::Duration::ZERO, crate::switch::cdr::record::SegmentKind::Setup);
+        Record {
+            began: self.began.clone(),
+            answered: None,
+            ended,
+            cause: &cause::INTERNAL,
+            hung_up_by: HungUpBy::System,
+            segments: segments.finish(std::time::Duration::from_micros(span)),
+            timeline: Vec::new(),
+            legs: Vec::new(),
+        }
+    }
+
+    /// Carries out what the call wants: media, records and events here, the rest at the switchboard.
+    async fn carry_out(&mut self) {
+        let mut rest = Vec::with_capacity(self.out.len());
+        for output in std::mem::take(&mut self.out) {
+            match output {
+                Output::Media(op) => self.media(op),
+                Output::Event { kind, fields } => self.publish(kind, fields),
+                Output::Record(record) => self.record(record),
+                Output::Done => {
+                    self.is_done = true;
+                    rest.push(Output::Done);
+                }
+                other => rest.push(other),
+            }
+        }
+        if !rest.is_empty() && self.tools.switchboard.send((self.began.call, rest)).await.is_err() {
+            self.is_done = true;
+        }
+    }
+
+    fn media(&mut self, op: MediaOp) {
+        let call = self.began.call.0;
+        let media = &self.tools.media;
+        let is_open = matches!(op, MediaOp::Open { .. });
+        let result = match op {
+            MediaOp::Open { a, b } => media.open(call, a, b),
+            MediaOp::Set(side, plan) => {
+                media.set_leg(call, media_side(side), LegPlan::of(&plan, true))
+            }
+            MediaOp::Watch { talk, hold } => media.set_dead_after(call, DeadAfter { talk, hold }),
+            MediaOp::Close => media.close(call),
+        };
+        if let Err(busy) = result {
+            tracing::error!(call = %self.began.call, %busy, "media command refused");
+            self.is_without_media |= is_open;
+        }
+    }
+
+    fn publish(&self, kind: &'static str, fields: Vec<(&'static str, String)>) {
+        let mut object = serde_json::Map::with_capacity(fields.len() + 1);
+        object.insert("call".into(), json!(self.began.call.to_string()));
+        object.extend(fields.into_iter().map(|(name, value)| (name.to_owned(), json!(value))));
+        self.tools.events.publish(kind, &Value::Object(object));
+    }
+
+    fn record(&mut self, record: Box<Record>) {
+        if std::mem::replace(&mut self.is_recorded, true) {
+            return;
+        }
+        let talk_ms = record.answered.map_or(0, |answered| (record.ended.0 - answered.0) / 1000);
+        tracing::info!(call = %record.began.call, cause = record.cause.key, by = record.hung_up_by.word(), talk_ms, "call ended");
+        if let Err(error) = self.tools.store.call_ended(record) {
+            tracing::error!(call = %self.began.call, %error, "record not stored");
+        }
+    }
+}
+
+const fn media_side(side: Side) -> MediaSide {
+    match side {
+        Side::A => MediaSide::A,
+        Side::B => MediaSide::B,
+    }
+}

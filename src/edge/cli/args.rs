@@ -1,0 +1,111 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::edge::config::DEFAULT_SOCKET;
+
+/// Operates a running tandemd, and checks its configuration.
+#[derive(Debug, Parser)]
+#[command(name = "tandem", version, arg_required_else_help = true)]
+pub(super) struct Args {
+    /// Control socket of the daemon
+    #[arg(long, global = true, env = "TANDEM_SOCKET", default_value = DEFAULT_SOCKET, value_name = "PATH")]
+    pub(super) socket: PathBuf,
+    /// Print JSON for programs instead of tables for people
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    #[command(subcommand)]
+    pub(super) verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Check a configuration directory; needs no daemon
+    Check {
+        /// Directory with tandem.toml
+        dir: PathBuf,
+    },
+    /// Show the daemon at a glance
+    Status,
+    /// List phones and where they are registered
+    Phones,
+    /// List trunks and whether they are up
+    Trunks,
+    /// List live calls
+    Calls,
+    /// Show, place or end one call
+    Call {
+        #[command(subcommand)]
+        verb: CallVerb,
+    },
+    /// List records of ended calls, newest first
+    Records {
+        /// How many, at most 1000
+        #[arg(long, default_value_t = 20, value_name = "N")]
+        limit: u64,
+        /// Not older: 30m, 2h, 1d, 2026-01-31 or 2026-01-31T08:00:00Z
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+        /// Older than this: the next page
+        #[arg(long, value_name = "TIME")]
+        before: Option<String>,
+        /// The caller contains this
+        #[arg(long, value_name = "TEXT")]
+        caller: Option<String>,
+        /// The called number contains this
+        #[arg(long, value_name = "TEXT")]
+        called: Option<String>,
+    },
+    /// Show what happened: the last 50 events unless told otherwise
+    Events {
+        /// Events after this number; 0 is all that are kept
+        #[arg(long, value_name = "N")]
+        since: Option<u64>,
+        /// Go on until interrupted
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// Read the configuration again
+    Reload {
+        /// Only say what would change
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Count what the daemon holds; exit code 1 if something is left over
+    Doctor,
+    /// Print every configuration key with its range and default
+    Reference,
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CallVerb {
+    /// Show everything that is known of a call, live or ended
+    Show {
+        /// Its id
+        id: String,
+        /// Draw its messages as a ladder
+        #[arg(long)]
+        ladder: bool,
+    },
+    /// Ring a phone and connect it with a number
+    Originate {
+        /// The extension that rings first
+        from: String,
+        /// What it is connected with
+        to: String,
+    },
+    /// End a call
+    Hangup {
+        /// Its id
+        id: String,
+    },
+}

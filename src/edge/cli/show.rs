@@ -1,0 +1,235 @@
+//! Replies as tables and sentences.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::table::{Cell, Paint, Table, Tone, cell, clean, toned};
+use super::time::{ago, local, span};
+use crate::edge::command::reply::{
+    CallDetail, CallRow, DoctorReply, PhoneRow, RecordsReply, StatusReply, TrunkRow,
+};
+use crate::proto::time::Wall;
+
+pub(super) fn status(status: &StatusReply, paint: Paint) -> String {
+    let mut out = String::new();
+    let mut line = |name: &str, text: String| {
+        let _ = writeln!(out, "{}{}", paint.paint(&format!("{name:<15}"), Tone::Head), text);
+    };
+    let draining = if status.is_draining { ", draining: no new calls" } else { "" };
+    line("tandemd", format!("{}, up {}{draining}", status.version, span(status.uptime_seconds)));
+    line("configuration", format!("revision {}", status.revision));
+    let (calls, answered) = (status.calls, status.calls_answered);
+    line("calls", format!("{calls} of at most {}, {answered} answered", status.calls_max));
+    line("phones", format!("{} of {} registered", status.phones_registered, status.phones));
+    line("trunks", format!("{} of {} up", status.trunks_up, status.trunks));
+    line("listening on", status.listen.join(", "));
+    line("last event", status.last_event.to_string());
+    out
+}
+
+pub(super) fn phones(phones: &[PhoneRow], paint: Paint) -> String {
+    let mut table =
+        Table::new(&["EXTENSION", "NAME", "STATE", "FROM", ">EXPIRES", "DEVICE", "CONTACT"]);
+    for phone in phones {
+        if phone.contacts.is_empty() {
+            let state = toned("not registered", Tone::Dim);
+            table.row(vec![cell(&phone.extension), cell(&phone.name), state]);
+        }
+        for (index, contact) in phone.contacts.iter().enumerate() {
+            let (extension, name) =
+                if index == 0 { (phone.extension.as_str(), phone.name.as_str()) } else { ("", "") };
+            table.row(vec![
+                cell(extension),
+                cell(name),
+                toned("registered", Tone::Good),
+                cell(format!("{}:{}", contact.transport, contact.from)),
+                cell(format!("{} s", contact.expires_in_seconds)),
+                cell(&contact.user_agent),
+                cell(&contact.uri),
+            ]);
+        }
+    }
+    table.print(paint, "No phones in the configuration. Add a [[phone]] to phones.toml.")
+}
+
+pub(super) fn trunks(trunks: &[TrunkRow], paint: Paint) -> String {
+    let mut table = Table::new(&["TRUNK", "MODE", "STATE", ">CALLS", "PEERS", "REASON"]);
+    for trunk in trunks {
+        let tone = match trunk.state.as_str() {
+            "up" => Tone::Good,
+            "down" => Tone::Bad,
+            _ => Tone::Plain,
+        };
+        table.row(vec![
+            cell(&trunk.name),
+            cell(&trunk.mode),
+            toned(&trunk.state, tone),
+            cell(trunk.calls.to_string()),
+            cell(trunk.peers.join(", ")),
+            cell(&trunk.reason),
+        ]);
+    }
+    table.print(paint, "No trunks in the configuration. Add a [[trunk]] to trunks.toml.")
+}
+
+pub(super) fn calls(calls: &[CallRow], paint: Paint) -> String {
+    let mut table =
+        Table::new(&["CALL", "DIRECTION", "CALLER", "CALLED", "TRUNK", "STATE", ">SINCE"]);
+    for call in calls {
+        let tone = if call.state == "talk" { Tone::Good } else { Tone::Plain };
+        table.row(vec![
+            cell(&call.id),
+            cell(&call.direction),
+            cell(&call.caller),
+            cell(&call.called),
+            dash(&call.trunk),
+            toned(&call.state, tone),
+            cell(span(call.duration_seconds)),
+        ]);
+    }
+    table.print(paint, "No calls right now.")
+}
+
+pub(super) fn records(reply: &RecordsReply, now: Wall, paint: Paint) -> String {
+    let mut table = Table::new(&[
+        "BEGAN", "CALLER", "CALLED", "TRUNK", ">LENGTH", ">TALK", "CAUSE", "BY", "CALL",
+    ]);
+    for record in &reply.records {
+        let tone = match record.cause.as_str() {
+            "normal" => Tone::Good,
+            "system_error" | "internal.panic" => Tone::Bad,
+            _ => Tone::Plain,
+        };
+        table.row(vec![
+            cell(ago(&record.began, now)),
+            cell(&record.caller),
+            cell(&record.called),
+            dash(&record.trunk),
+            cell(span(record.duration_seconds)),
+            cell(span(record.talk_seconds)),
+            toned(&record.cause, tone),
+            cell(&record.hung_up_by),
+            cell(&record.call),
+        ]);
+    }
+    let mut out = table.print(paint, "No records of such calls.");
+    if let Some(before) = &reply.next_before {
+        let _ = writeln!(out, "{}", paint.paint(&format!("Older: --before {before}"), Tone::Dim));
+    }
+    out
+}
+
+fn dash(text: &str) -> Cell {
+    if text.is_empty() { toned("-", Tone::Dim) } else { cell(text) }
+}
+
+pub(super) fn call(detail: &CallDetail, paint: Paint) -> String {
+    let call = &detail.call;
+    let mut out = String::new();
+    let mut line = |name: &str, text: &str| {
+        let name = paint.paint(&format!("{name:<10}"), Tone::Head);
+        let _ = writeln!(out, "{name}{}", clean(text));
+    };
+    line("call", &call.id);
+    let trunk =
+        if call.trunk.is_empty() { String::new() } else { format!(", trunk {}", call.trunk) };
+    line("between", &format!("{} -> {} ({}{trunk})", call.caller, call.called, call.direction));
+    line("began", &local(&call.began));
+    if let Some(answered) = &call.answered {
+        line("answered", &local(answered));
+    }
+    match (&detail.ended, &detail.cause) {
+        (Some(ended), cause) => {
+            let cause = cause.as_deref().unwrap_or("unknown");
+            let by = detail.hung_up_by.as_deref().unwrap_or("nobody");
+            line("ended", &format!("{}, {cause}, by {by}", local(ended)));
+        }
+        (None, _) => line("state", &call.state),
+    }
+    line("length", &span(call.duration_seconds));
+    let segments: Vec<String> = detail
+        .segments
+        .iter()
+        .map(|s| format!("{} {:.1} s", s.kind, micros(s.until_us.saturating_sub(s.from_us))))
+        .collect();
+    if !segments.is_empty() {
+        line("segments", &segments.join(", "));
+    }
+    out.push('\n');
+    out.push_str(&legs(detail, paint));
+    out.push('\n');
+    let mut table = Table::new(&[">AT", "LEG", "WHAT", "DETAIL"]);
+    for entry in &detail.timeline {
+        let at = format!("{:.3} s", micros(entry.at_us));
+        table.row(vec![cell(at), dash(&entry.leg), cell(&entry.what), cell(&entry.text)]);
+    }
+    out.push_str(&table.print(paint, "Nothing has happened on it yet."));
+    out
+}
+
+fn legs(detail: &CallDetail, paint: Paint) -> String {
+    let mut table = Table::new(&[
+        "LEG",
+        "PARTY",
+        ">STATUS",
+        ">IN",
+        ">OUT",
+        ">LOST",
+        ">JITTER",
+        "AUDIO FROM",
+        "SIGNALLING",
+    ]);
+    for leg in &detail.legs {
+        table.row(vec![
+            cell(&leg.leg),
+            cell(&leg.party),
+            if leg.status == 0 { dash("") } else { cell(leg.status.to_string()) },
+            cell(leg.packets_in.to_string()),
+            cell(leg.packets_out.to_string()),
+            cell(leg.lost.to_string()),
+            cell(format!("{:.1} ms", leg.jitter_ms)),
+            dash(leg.audio.as_deref().unwrap_or("")),
+            dash(leg.signalling.as_deref().unwrap_or("")),
+        ]);
+    }
+    table.print(paint, "No legs.")
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a call is shorter than 2^52 microseconds")]
+fn micros(us: u64) -> f64 {
+    us as f64 / 1e6
+}
+
+pub(super) fn doctor(reply: &DoctorReply, paint: Paint) -> String {
+    let mut table = Table::new(&["WHAT", ">COUNT", ">SHOULD BE"]);
+    for row in &reply.rows {
+        let tone = if row.is_wrong() { Tone::Bad } else { Tone::Plain };
+        let expected = row.expected.map_or_else(|| dash(""), |expected| cell(expected.to_string()));
+        table.row(vec![cell(&row.name), toned(row.value.to_string(), tone), expected]);
+    }
+    let mut out = table.print(paint, "The daemon counts nothing.");
+    let wrong = reply.rows.iter().filter(|row| row.is_wrong()).count();
+    let verdict = match wrong {
+        0 => paint.paint("Everything is as it should be.", Tone::Good),
+        1 => paint.paint("1 count is not what it should be.", Tone::Bad),
+        _ => paint.paint(&format!("{wrong} counts are not what they should be."), Tone::Bad),
+    };
+    let _ = writeln!(out, "{verdict}");
+    out
+}
+
+/// A diagnostic that came as JSON, in the words of `tandem check`.
+pub(super) fn diagnostic(value: &Value) -> String {
+    let text = |name: &str| value[name].as_str().unwrap_or("");
+    let place = match value["line"].as_u64() {
+        Some(line) if line > 0 => format!("{line}:{}:", value["col"].as_u64().unwrap_or(1)),
+        _ => String::new(),
+    };
+    let (file, severity, rule) = (text("file"), text("severity"), text("rule"));
+    let mut out = format!("{file}:{place} {severity}[{rule}]: {}\n", text("message"));
+    if let Some(suggestion) = value["suggestion"].as_str() {
+        let _ = writeln!(out, "  help: {suggestion}");
+    }
+    out
+}

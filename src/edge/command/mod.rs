@@ -1,0 +1,204 @@
+//! One enum for every outside wish, whoever speaks it.
+
+mod nearest;
+mod params;
+pub mod reply;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+pub use self::nearest::nearest;
+use self::params::Params;
+use super::config::Diagnostic;
+use super::control::rpc::RpcError;
+use super::store::{RecordFilter, StoreError};
+use crate::switch::cause::Cause;
+use crate::switch::cdr::record::CallId;
+
+/// A wish from outside.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Command {
+    /// The daemon in one answer: [`reply::StatusReply`].
+    Status,
+    /// A list of [`reply::PhoneRow`].
+    Phones,
+    /// A list of [`reply::TrunkRow`].
+    Trunks,
+    /// A list of [`reply::CallRow`].
+    Calls,
+    /// One call, live or ended: [`reply::CallDetail`].
+    CallShow {
+        /// Which.
+        call: CallId,
+    },
+    /// Rings `from` and then connects it with `to`: [`reply::OriginateReply`].
+    CallOriginate {
+        /// An extension.
+        from: String,
+        /// What it would dial.
+        to: String,
+    },
+    /// Ends a call; answers `{}`.
+    CallHangup {
+        /// Which.
+        call: CallId,
+    },
+    /// [`reply::RecordsReply`].
+    Records(RecordFilter),
+    /// Follows events; the control server answers it itself.
+    Events {
+        /// The last event that the client has; `None` follows new ones only.
+        since: Option<u64>,
+    },
+    /// Reads the configuration again: [`reply::ReloadReply`].
+    Reload {
+        /// Only say what would change?
+        is_dry_run: bool,
+    },
+    /// [`reply::DoctorReply`].
+    Doctor,
+}
+
+/// Every method of the control protocol with its parameters.
+const METHODS: &[(&str, &[&str])] = &[
+    ("status", &[]),
+    ("phones.list", &[]),
+    ("trunks.list", &[]),
+    ("calls.list", &[]),
+    ("call.show", &["call"]),
+    ("call.originate", &["from", "to"]),
+    ("call.hangup", &["call"]),
+    ("records.list", &["limit", "before", "since", "caller", "called"]),
+    ("events.subscribe", &["since"]),
+    ("reload", &["dry_run"]),
+    ("doctor", &[]),
+];
+
+impl Command {
+    /// Reads a method call of the control protocol. Parameters are named; `null` is absent.
+    ///
+    /// # Errors
+    ///
+    /// [`RpcError`] for an unknown method or parameter, with the nearest known name, and for a
+    /// missing or malformed one.
+    pub fn from_rpc(method: &str, params: Option<&Value>) -> Result<Self, RpcError> {
+        let Some((method, names)) = METHODS.iter().find(|known| known.0 == method) else {
+            let near = nearest(method, METHODS.iter().map(|known| known.0));
+            return Err(RpcError::unknown_method(method, near));
+        };
+        let params = Params::new(params, names)?;
+        Ok(match *method {
+            "status" => Self::Status,
+            "phones.list" => Self::Phones,
+            "trunks.list" => Self::Trunks,
+            "calls.list" => Self::Calls,
+            "call.show" => Self::CallShow { call: params.call("call")? },
+            "call.originate" => {
+                Self::CallOriginate { from: params.party("from")?, to: params.party("to")? }
+            }
+            "call.hangup" => Self::CallHangup { call: params.call("call")? },
+            "records.list" => Self::Records(params.record_filter()?),
+            "events.subscribe" => Self::Events { since: params.number("since")? },
+            "reload" => Self::Reload { is_dry_run: params.flag("dry_run")?.unwrap_or(false) },
+            _ => Self::Doctor,
+        })
+    }
+}
+
+/// A command on its way to the one who carries it out. Dropping `reply` answers "not available".
+#[derive(Debug)]
+pub struct CommandRequest {
+    /// The wish; never [`Command::Events`].
+    pub command: Command,
+    /// Takes the answer; the client may be gone.
+    pub reply: oneshot::Sender<Result<Value, CommandError>>,
+}
+
+impl CommandRequest {
+    /// Answers; nobody hears it if the client is gone.
+    pub fn answer<T: Serialize>(self, result: Result<T, CommandError>) {
+        let value = result.and_then(|reply| {
+            serde_json::to_value(reply).map_err(|_| CommandError::Internal("unprintable reply"))
+        });
+        let _ = self.reply.send(value);
+    }
+}
+
+/// Why a command was not carried out.
+#[derive(Debug)]
+pub enum CommandError {
+    /// Neither live nor among the records.
+    NoSuchCall(CallId),
+    /// Not in the configuration.
+    NoSuchPhone(String),
+    /// The call was refused for this cause.
+    Refused(&'static Cause),
+    /// The new configuration has errors; the old one stays in force.
+    BadConfiguration(Vec<Diagnostic>),
+    /// Too many commands wait, or the answer took too long.
+    Busy,
+    /// The daemon stops.
+    Stopping,
+    /// The database cannot answer.
+    Store(StoreError),
+    /// Our mistake.
+    Internal(&'static str),
+}
+
+impl CommandError {
+    /// The code in the error object; -32000 to -32099 are the application's (JSON-RPC 2.0 §5.1).
+    #[must_use]
+    pub const fn code(&self) -> i64 {
+        match self {
+            Self::NoSuchCall(_) | Self::NoSuchPhone(_) => -32001,
+            Self::Refused(_) => -32002,
+            Self::BadConfiguration(_) => -32003,
+            Self::Busy | Self::Stopping => -32004,
+            Self::Store(_) => -32005,
+            Self::Internal(_) => -32603,
+        }
+    }
+
+    /// Machine-readable particulars.
+    #[must_use]
+    pub fn data(&self) -> Option<Value> {
+        match self {
+            Self::Refused(cause) => Some(json!({ "cause": cause.key, "sip": cause.sip })),
+            Self::BadConfiguration(findings) => Some(json!({ "diagnostics": findings })),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSuchCall(call) => write!(f, "there is no call {call}"),
+            Self::NoSuchPhone(extension) => write!(f, "there is no phone {extension}"),
+            Self::Refused(cause) => write!(f, "refused: {}", cause.text),
+            Self::BadConfiguration(findings) => {
+                let is_error = |d: &&Diagnostic| d.severity == super::config::Severity::Error;
+                let errors = findings.iter().filter(is_error).count();
+                write!(f, "the configuration has {errors} error(s); the old one stays in force")
+            }
+            Self::Busy => f.write_str("the daemon is too busy to answer in time"),
+            Self::Stopping => f.write_str("the daemon is stopping"),
+            Self::Store(error) => error.fmt(f),
+            Self::Internal(what) => write!(f, "internal error: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for CommandError {}
+
+impl From<StoreError> for CommandError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}

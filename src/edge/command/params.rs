@@ -1,0 +1,112 @@
+//! Named parameters of a method call, read with their own errors.
+
+use serde_json::{Map, Value};
+
+use super::{nearest, reply};
+use crate::edge::control::rpc::RpcError;
+use crate::edge::store::RecordFilter;
+use crate::proto::time::Wall;
+use crate::switch::cdr::record::CallId;
+
+/// Characters of an extension or a dialled number.
+const PARTY_MAX: usize = 64;
+
+/// The parameters, all of them known by name.
+pub(super) struct Params<'v> {
+    map: Option<&'v Map<String, Value>>,
+}
+
+impl<'v> Params<'v> {
+    pub(super) fn new(params: Option<&'v Value>, names: &[&str]) -> Result<Self, RpcError> {
+        let map = match params {
+            None | Some(Value::Null) => None,
+            Some(Value::Object(map)) => Some(map),
+            Some(Value::Array(list)) if list.is_empty() => None,
+            Some(_) => return Err(RpcError::bad_params("parameters are named: send an object")),
+        };
+        for name in map.into_iter().flat_map(Map::keys) {
+            if !names.contains(&name.as_str()) {
+                let near = nearest(name, names.iter().copied());
+                return Err(RpcError::unknown_param(name, near, names));
+            }
+        }
+        Ok(Self { map })
+    }
+
+    fn get(&self, name: &str) -> Option<&'v Value> {
+        self.map?.get(name).filter(|value| !value.is_null())
+    }
+
+    fn text(&self, name: &str) -> Result<Option<&'v str>, RpcError> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(RpcError::bad_params(format!("`{name}` must be a string"))),
+        }
+    }
+
+    fn needed(&self, name: &str) -> Result<&'v str, RpcError> {
+        self.text(name)?.ok_or_else(|| RpcError::bad_params(format!("`{name}` is missing")))
+    }
+
+    pub(super) fn number(&self, name: &str) -> Result<Option<u64>, RpcError> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(value) => value.as_u64().map(Some).ok_or_else(|| {
+                RpcError::bad_params(format!("`{name}` must be a whole number from 0"))
+            }),
+        }
+    }
+
+    pub(super) fn flag(&self, name: &str) -> Result<Option<bool>, RpcError> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(value) => value
+                .as_bool()
+                .map(Some)
+                .ok_or_else(|| RpcError::bad_params(format!("`{name}` must be true or false"))),
+        }
+    }
+
+    pub(super) fn call(&self, name: &str) -> Result<CallId, RpcError> {
+        let text = self.needed(name)?;
+        let is_hex = text.len() <= 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match text.parse() {
+            Ok(call) if is_hex => Ok(call),
+            _ => Err(RpcError::bad_params(format!("`{name}` must be up to 16 hex digits"))),
+        }
+    }
+
+    pub(super) fn party(&self, name: &str) -> Result<String, RpcError> {
+        let text = self.needed(name)?;
+        let is_good = |c: char| c.is_ascii_alphanumeric() || "-_.+*#".contains(c);
+        if text.is_empty() || text.len() > PARTY_MAX || !text.chars().all(is_good) {
+            let message = format!("`{name}` must be an extension or a number to dial");
+            return Err(RpcError::bad_params(message));
+        }
+        Ok(text.to_owned())
+    }
+
+    fn time(&self, name: &str) -> Result<Option<Wall>, RpcError> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        let wrong = || {
+            RpcError::bad_params(format!("`{name}` must be a time such as 2026-01-31T08:00:00Z"))
+        };
+        reply::parse_rfc3339(text).map(Some).ok_or_else(wrong)
+    }
+
+    pub(super) fn record_filter(&self) -> Result<RecordFilter, RpcError> {
+        let defaults = RecordFilter::default();
+        let limit = match self.number("limit")? {
+            None => defaults.limit,
+            Some(limit) => usize::try_from(limit).unwrap_or(usize::MAX),
+        };
+        Ok(RecordFilter {
+            limit,
+            before: self.time("before")?,
+            since: self.time("since")?,
+            caller: self.text("caller")?.map(str::to_owned),
+            called: self.text("called")?.map(str::to_owned),
+        })
+    }
+}

@@ -1,0 +1,363 @@
+//! Answers to commands, as every speaker of the control protocol sees them.
+//!
+//! Times are RFC 3339 in UTC; spans carry their unit in the name.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::proto::time::Wall;
+use crate::switch::cdr::record::{LegRecord, Record, Segment, SegmentKind, TimelineEntry};
+
+/// The answer to `status`.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct StatusReply {
+    /// The daemon's version.
+    pub version: String,
+    /// Since the daemon started.
+    pub uptime_seconds: f64,
+    /// The configuration's revision; 1 is the first.
+    pub revision: u64,
+    /// Is the daemon finishing its calls before it stops?
+    pub is_draining: bool,
+    /// Live calls.
+    pub calls: u64,
+    /// Live calls that are answered.
+    pub calls_answered: u64,
+    /// `limits.calls_max`.
+    pub calls_max: u64,
+    /// Phones in the configuration.
+    pub phones: u64,
+    /// Phones with at least one contact.
+    pub phones_registered: u64,
+    /// Trunks in the configuration.
+    pub trunks: u64,
+    /// Trunks that calls can use now.
+    pub trunks_up: u64,
+    /// Sockets, as `udp:0.0.0.0:5060`.
+    pub listen: Vec<String>,
+    /// The newest event's number.
+    pub last_event: u64,
+}
+
+/// One registered device.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct ContactRow {
+    /// The contact's URI as registered.
+    pub uri: String,
+    /// `udp` or `tcp`.
+    pub transport: String,
+    /// The address that the registration came from.
+    pub from: String,
+    /// Until the binding ends.
+    pub expires_in_seconds: u64,
+    /// What the device calls itself.
+    pub user_agent: String,
+}
+
+/// One phone.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct PhoneRow {
+    /// What others dial.
+    pub extension: String,
+    /// Who it is.
+    pub name: String,
+    /// Its devices; empty if it is not registered.
+    pub contacts: Vec<ContactRow>,
+}
+
+/// One trunk.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct TrunkRow {
+    /// Its name.
+    pub name: String,
+    /// `peer`, `account` or `register`.
+    pub mode: String,
+    /// `up`, `down`, `trying`, or `configured` where nothing tells whether it is up.
+    pub state: String,
+    /// Why it is not up; empty if it is.
+    pub reason: String,
+    /// Live calls on it.
+    pub calls: u64,
+    /// Next hops.
+    pub peers: Vec<String>,
+    /// Until our registration, or theirs, ends.
+    pub expires_in_seconds: Option<u64>,
+}
+
+/// One live call, or the head of an ended one.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct CallRow {
+    /// The call's id, 16 hex digits.
+    pub id: String,
+    /// `internal`, `inbound` or `outbound`.
+    pub direction: String,
+    /// The caller's number or extension.
+    pub caller: String,
+    /// As dialled.
+    pub called: String,
+    /// Empty for an internal call.
+    pub trunk: String,
+    /// `setup`, `ring`, `talk`, `hold`, `release`; `ended` for a record.
+    pub state: String,
+    /// When it began.
+    pub began: String,
+    /// When it was answered.
+    pub answered: Option<String>,
+    /// From begin to now, or to the end.
+    pub duration_seconds: f64,
+}
+
+/// One call with everything that is known of it.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct CallDetail {
+    /// The head.
+    pub call: CallRow,
+    /// When it ended; absent while it lives.
+    pub ended: Option<String>,
+    /// The catalogue's key; absent while it lives.
+    pub cause: Option<String>,
+    /// Who ended it; absent while it lives.
+    pub hung_up_by: Option<String>,
+    /// What it was doing when, without gaps.
+    pub segments: Vec<SegmentRow>,
+    /// What happened; `sip.in` and `sip.out` lines make the ladder.
+    pub timeline: Vec<TimelineRow>,
+    /// Its legs.
+    pub legs: Vec<LegRow>,
+}
+
+/// A stretch of a call.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct SegmentRow {
+    /// `setup`, `ring`, `talk`, `hold` or `release`.
+    pub kind: String,
+    /// From the call's begin, in microseconds.
+    pub from_us: u64,
+    /// From the call's begin, in microseconds.
+    pub until_us: u64,
+}
+
+/// One line of a call's story.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct TimelineRow {
+    /// From the call's begin, in microseconds.
+    pub at_us: u64,
+    /// `a`, `b1`, `b2`…; empty for the call itself.
+    pub leg: String,
+    /// The catalogued happening.
+    pub what: String,
+    /// The particulars.
+    pub text: String,
+}
+
+/// What one leg carried.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct LegRow {
+    /// `a`, `b1`, `b2`….
+    pub leg: String,
+    /// The extension, number or trunk at its end.
+    pub party: String,
+    /// The Call-ID of its dialog.
+    pub sip_call_id: String,
+    /// Where its signalling went.
+    pub signalling: Option<String>,
+    /// Where its audio came from.
+    pub audio: Option<String>,
+    /// The last final status on it; 0 if there was none.
+    pub status: u16,
+    /// RTP packets received.
+    pub packets_in: u64,
+    /// RTP packets sent.
+    pub packets_out: u64,
+    /// RTP packets that never arrived.
+    pub lost: u64,
+    /// Interarrival jitter.
+    pub jitter_ms: f64,
+}
+
+/// The head of a record.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct RecordRow {
+    /// The call's id, 16 hex digits.
+    pub call: String,
+    /// `internal`, `inbound` or `outbound`.
+    pub direction: String,
+    /// The caller's number or extension.
+    pub caller: String,
+    /// As dialled.
+    pub called: String,
+    /// Empty for an internal call.
+    pub trunk: String,
+    /// When it began.
+    pub began: String,
+    /// When it was answered.
+    pub answered: Option<String>,
+    /// When it ended.
+    pub ended: String,
+    /// From begin to end.
+    pub duration_seconds: f64,
+    /// Of it, both sides connected.
+    pub talk_seconds: f64,
+    /// The catalogue's key.
+    pub cause: String,
+    /// Who ended it.
+    pub hung_up_by: String,
+}
+
+/// The answer to `records.list`.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct RecordsReply {
+    /// Newest first.
+    pub records: Vec<RecordRow>,
+    /// The `before` of the next page, if there may be one.
+    pub next_before: Option<String>,
+}
+
+impl RecordsReply {
+    /// One page: a full one has a next.
+    #[must_use]
+    pub fn page(records: Vec<RecordRow>, limit: usize) -> Self {
+        let is_full = !records.is_empty() && records.len() >= limit;
+        let next_before = records.last().filter(|_| is_full).map(|last| last.began.clone());
+        Self { records, next_before }
+    }
+}
+
+/// The answer to `call.originate`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct OriginateReply {
+    /// The new call's id.
+    pub call: String,
+}
+
+/// The answer to `reload`.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct ReloadReply {
+    /// Is the new configuration in force? `false` for a dry run.
+    pub is_applied: bool,
+    /// The revision in force after the command.
+    pub revision: u64,
+    /// The plan in words.
+    pub text: String,
+    /// The plan ([`crate::edge::config::Plan`] as JSON).
+    pub plan: serde_json::Value,
+    /// Warnings of the check, as JSON diagnostics.
+    pub warnings: Vec<serde_json::Value>,
+}
+
+/// One line of `doctor`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct DoctorRow {
+    /// What is counted.
+    pub name: String,
+    /// How many there are.
+    pub value: u64,
+    /// How many there should be; absent if any count is fine.
+    pub expected: Option<u64>,
+}
+
+impl DoctorRow {
+    /// Is the value other than it should be?
+    #[must_use]
+    pub fn is_wrong(&self) -> bool {
+        self.expected.is_some_and(|expected| expected != self.value)
+    }
+}
+
+/// The answer to `doctor`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct DoctorReply {
+    /// In the order of the owners.
+    pub rows: Vec<DoctorRow>,
+}
+
+/// A wall-clock time as `2026-01-31T08:00:00.123456Z`.
+#[must_use]
+pub fn rfc3339(at: Wall) -> String {
+    jiff::Timestamp::from_microsecond(at.0)
+        .map_or_else(|_| at.0.to_string(), |time| format!("{time:.6}"))
+}
+
+/// The wall-clock time that a person or another program wrote.
+#[must_use]
+pub fn parse_rfc3339(text: &str) -> Option<Wall> {
+    text.parse::<jiff::Timestamp>().ok().map(|time| Wall(time.as_microsecond()))
+}
+
+/// Whole microseconds of a span.
+#[must_use]
+pub fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Seconds between two wall-clock times; 0 if the clock went backwards.
+#[must_use]
+pub fn seconds_between(from: Wall, until: Wall) -> f64 {
+    let micros = u64::try_from(until.0.saturating_sub(from.0)).unwrap_or(0);
+    Duration::from_micros(micros).as_secs_f64()
+}
+
+impl From<&Segment> for SegmentRow {
+    fn from(segment: &Segment) -> Self {
+        Self {
+            kind: segment.kind.word().to_owned(),
+            from_us: micros(segment.from),
+            until_us: micros(segment.until),
+        }
+    }
+}
+
+impl From<&TimelineEntry> for TimelineRow {
+    fn from(entry: &TimelineEntry) -> Self {
+        Self {
+            at_us: micros(entry.at),
+            leg: entry.leg.clone(),
+            what: entry.what.to_owned(),
+            text: entry.text.clone(),
+        }
+    }
+}
+
+impl From<&LegRecord> for LegRow {
+    fn from(leg: &LegRecord) -> Self {
+        Self {
+            leg: leg.leg.clone(),
+            party: leg.party.clone(),
+            sip_call_id: leg.sip_call_id.clone(),
+            signalling: leg.signalling.map(|address| address.to_string()),
+            audio: leg.audio.map(|address| address.to_string()),
+            status: leg.status,
+            packets_in: leg.packets_in,
+            packets_out: leg.packets_out,
+            lost: leg.lost,
+            jitter_ms: leg.jitter_ms,
+        }
+    }
+}
+
+impl From<&Record> for RecordRow {
+    fn from(record: &Record) -> Self {
+        Self {
+            call: record.began.call.to_string(),
+            direction: record.began.direction.word().to_owned(),
+            caller: record.began.caller.clone(),
+            called: record.began.called.clone(),
+            trunk: record.began.trunk.clone(),
+            began: rfc3339(record.began.at),
+            answered: record.answered.map(rfc3339),
+            ended: rfc3339(record.ended),
+            duration_seconds: seconds_between(record.began.at, record.ended),
+            talk_seconds: talk(&record.segments).as_secs_f64(),
+            cause: record.cause.key.to_owned(),
+            hung_up_by: record.hung_up_by.word().to_owned(),
+        }
+    }
+}
+
+/// How long both sides were connected.
+#[must_use]
+pub fn talk(segments: &[Segment]) -> Duration {
+    let talks = segments.iter().filter(|segment| segment.kind == SegmentKind::Talk);
+    talks.map(|segment| segment.until.saturating_sub(segment.from)).sum()
+}

@@ -1,0 +1,83 @@
+//! Every method, and what is said about a wrong one.
+
+use serde_json::json;
+
+use super::*;
+use crate::proto::time::Wall;
+
+fn read(method: &str, params: Value) -> Result<Command, RpcError> {
+    Command::from_rpc(method, Some(&params))
+}
+
+#[test]
+fn every_method_becomes_its_command() {
+    let call = CallId(0xabc);
+    let grid = [
+        ("status", json!({}), Command::Status),
+        ("phones.list", json!(null), Command::Phones),
+        ("trunks.list", json!([]), Command::Trunks),
+        ("calls.list", json!({}), Command::Calls),
+        ("call.show", json!({"call": "0000000000000abc"}), Command::CallShow { call }),
+        ("call.hangup", json!({"call": "abc"}), Command::CallHangup { call }),
+        (
+            "call.originate",
+            json!({"from": "1001", "to": "+8620"}),
+            Command::CallOriginate { from: "1001".into(), to: "+8620".into() },
+        ),
+        ("events.subscribe", json!({"since": 7}), Command::Events { since: Some(7) }),
+        ("events.subscribe", json!({}), Command::Events { since: None }),
+        ("reload", json!({"dry_run": true}), Command::Reload { is_dry_run: true }),
+        ("doctor", json!({}), Command::Doctor),
+        (
+            "records.list",
+            json!({"limit": 5, "since": "2026-01-31T08:00:00+08:00", "caller": "1001"}),
+            Command::Records(RecordFilter {
+                limit: 5,
+                since: Some(Wall(1_769_817_600_000_000)),
+                caller: Some("1001".to_owned()),
+                ..RecordFilter::default()
+            }),
+        ),
+    ];
+    for (method, params, command) in grid {
+        assert_eq!(read(method, params), Ok(command), "{method}");
+    }
+    let tested = METHODS.len();
+    assert_eq!(tested, 11, "a new method needs a line above");
+}
+
+#[test]
+fn a_full_page_says_where_the_next_begins() {
+    let row = |began: &str| reply::RecordRow { began: began.to_owned(), ..Default::default() };
+    let page = reply::RecordsReply::page(vec![row("2"), row("1")], 2);
+    assert_eq!(page.next_before.as_deref(), Some("1"));
+    assert_eq!(reply::RecordsReply::page(page.records, 3).next_before, None);
+    assert_eq!(reply::RecordsReply::page(Vec::new(), 0).next_before, None);
+}
+
+#[test]
+fn a_wrong_name_is_answered_with_the_right_one() {
+    let error = read("call.shwo", json!({})).unwrap_err();
+    assert_eq!((error.code, error.data), (-32601, Some(json!({"suggestion": "call.show"}))));
+    let error = read("reload", json!({"dryrun": true})).unwrap_err();
+    assert_eq!((error.code, error.data), (-32602, Some(json!({"suggestion": "dry_run"}))));
+    assert_eq!(error.message, "unknown parameter `dryrun`; did you mean `dry_run`?");
+}
+
+#[test]
+fn malformed_parameters_are_refused_in_words() {
+    let message = |method, params| read(method, params).unwrap_err().message;
+    assert_eq!(message("call.show", json!({})), "`call` is missing");
+    assert_eq!(message("call.show", json!({"call": 5})), "`call` must be a string");
+    assert_eq!(message("call.show", json!({"call": "+1"})), "`call` must be up to 16 hex digits");
+    assert_eq!(message("call.show", json!(["x"])), "parameters are named: send an object");
+    assert_eq!(
+        message("call.originate", json!({"from": "1001", "to": "a\r\nb"})),
+        "`to` must be an extension or a number to dial"
+    );
+    assert_eq!(message("reload", json!({"dry_run": 1})), "`dry_run` must be true or false");
+    assert_eq!(
+        message("records.list", json!({"since": "yesterday"})),
+        "`since` must be a time such as 2026-01-31T08:00:00Z"
+    );
+}

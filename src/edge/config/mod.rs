@@ -1,0 +1,134 @@
+//! Configuration: files to one checked snapshot, all mistakes at once, and the plan of a reload.
+
+mod check;
+mod decode;
+mod diagnostic;
+mod item;
+mod plan;
+mod reference;
+mod settings;
+mod source;
+mod tables;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use self::decode::{Drafts, Source};
+pub use self::diagnostic::{Diagnostic, Severity};
+pub use self::plan::{Change, Plan, diff};
+pub use self::reference::reference;
+pub use self::settings::{ControlSettings, DEFAULT_SOCKET};
+use self::source::{Report, Spot, Wrong};
+use crate::switch::snapshot::Snapshot;
+
+/// The generated reference may lie beside the configuration; it is not part of it.
+const REFERENCE: &str = "reference.toml";
+
+/// Bytes of one file; ten thousand phones are about one megabyte.
+const FILE_SIZE_MAX: u64 = 256 << 20;
+
+/// A configuration that passed the check.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What the switch works by; its revision is 1, and a reload counts on from the old one.
+    pub snapshot: Snapshot,
+    /// What the control server needs.
+    pub control: ControlSettings,
+    /// What somebody should look at.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Reads and checks every file of the directory.
+///
+/// # Errors
+///
+/// All findings, warnings among them, in the order of files and lines, if one of them is an error.
+pub fn load(dir: &Path) -> Result<Loaded, Vec<Diagnostic>> {
+    let mut report = Report::default();
+    let mut drafts = Drafts::default();
+    unknown_files(&mut report, dir);
+    for source in Source::ALL {
+        if let Some(file) = open(&mut report, dir, source) {
+            decode::read(&mut report, source, file, &mut drafts);
+        }
+    }
+    check::check(&mut report, &drafts);
+    let findings = report.finish();
+    if findings.iter().any(|finding| finding.severity == Severity::Error) {
+        return Err(findings);
+    }
+    let control = drafts.settings.control.clone();
+    Ok(Loaded { snapshot: check::snapshot(drafts), control, warnings: findings })
+}
+
+/// Adds the file's text to the report; a file other than `tandem.toml` may be absent.
+fn open(report: &mut Report, dir: &Path, source: Source) -> Option<usize> {
+    let path = dir.join(source.file());
+    let read = std::fs::metadata(&path).and_then(|meta| {
+        if meta.len() > FILE_SIZE_MAX {
+            return Err(std::io::Error::other("the file is larger than 256 MiB"));
+        }
+        std::fs::read(&path)
+    });
+    let bytes = match read {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && source != Source::Tandem => {
+            return None;
+        }
+        Err(error) => {
+            let file = report.add_file(source.file(), String::new());
+            let wrong = if error.kind() == std::io::ErrorKind::NotFound {
+                let message = format!("there is no {} in {}", source.file(), dir.display());
+                Wrong::new("missing-file", message).help("see conf/ for a working one")
+            } else {
+                Wrong::new("unreadable-file", error.to_string())
+            };
+            report.error(Spot { file, offset: None }, wrong);
+            return None;
+        }
+    };
+    match String::from_utf8(bytes) {
+        // A byte order mark is what some editors leave; the parser takes it for a key.
+        Ok(text) => {
+            Some(report.add_file(source.file(), text.trim_start_matches('\u{feff}').into()))
+        }
+        Err(error) => {
+            let at = error.utf8_error().valid_up_to();
+            let bytes = error.into_bytes();
+            let text = String::from_utf8_lossy(bytes.get(..at).unwrap_or(&[])).into_owned();
+            let file = report.add_file(source.file(), text);
+            let wrong = Wrong::new("not-utf8", "the file is not UTF-8 from here on");
+            report.error(Spot { file, offset: Some(at) }, wrong.help("save it as UTF-8"));
+            None
+        }
+    }
+}
+
+/// A misspelt file would be a part of the configuration that silently is not there.
+fn unknown_files(report: &mut Report, dir: &Path) {
+    let Ok(entries) = std::fs::read_dir(dir) else { return };
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        // Editors keep their own copies under names that begin with a dot.
+        .filter(|name| name.ends_with(".toml") && !name.starts_with('.') && name != REFERENCE)
+        .filter(|name| !Source::ALL.iter().any(|source| source.file() == name))
+        .collect();
+    names.sort();
+    for name in names {
+        let near = report.nearest(&name, Source::ALL.iter().map(|source| source.file()));
+        let wrong = Wrong::new("unknown-file", "no such file belongs to the configuration");
+        let wrong = match near {
+            Some(near) => wrong.help(format!("did you mean {near}?")),
+            None => {
+                let known: Vec<_> = Source::ALL.iter().map(|source| source.file()).collect();
+                wrong.help(format!("the files are {}", known.join(", ")))
+            }
+        };
+        let file = report.add_file(&name, String::new());
+        report.error(Spot { file, offset: None }, wrong);
+    }
+}

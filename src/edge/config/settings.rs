@@ -1,0 +1,282 @@
+//! Every key of `tandem.toml`.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::item::{Given, Item};
+use super::source::{Marked, Spot, Wrong};
+use super::value;
+use crate::proto::sip::auth::digest::Algorithm;
+use crate::switch::snapshot::{Limits, Listen, MediaSettings, SipSettings};
+
+/// The control socket unless the configuration or the command line says otherwise.
+pub const DEFAULT_SOCKET: &str = "/run/tandem/control.sock";
+
+/// `[control]`: what the daemon's edge needs beside the snapshot.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ControlSettings {
+    /// Where the operator's command finds the daemon.
+    pub socket: PathBuf,
+}
+
+impl Default for ControlSettings {
+    fn default() -> Self {
+        Self { socket: PathBuf::from(DEFAULT_SOCKET) }
+    }
+}
+
+/// `tandem.toml` as it is decoded.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(super) struct Settings {
+    pub(super) sip: SipSettings,
+    pub(super) media: MediaSettings,
+    pub(super) control: ControlSettings,
+    pub(super) limits: Limits,
+    /// Where each of `sip.listen` stands.
+    pub(super) listen_at: Vec<Spot>,
+    /// Was `digest` written? The first value replaces the default.
+    pub(super) has_digest: bool,
+    /// Where the keys that were written stand, by section and name.
+    pub(super) seen: Vec<(&'static str, &'static str, Spot)>,
+}
+
+impl Settings {
+    /// Where a key was written; the file if it was not.
+    pub(super) fn spot(&self, section: &str, name: &str) -> Spot {
+        let found = self.seen.iter().find(|seen| seen.0 == section && seen.1 == name);
+        found.map(|seen| seen.2).unwrap_or_default()
+    }
+}
+
+type Key = Item<Settings>;
+
+/// A section and its keys.
+pub(super) type Section = (&'static str, &'static [Key]);
+
+/// The sections in the order of the reference.
+pub(super) static SECTIONS: &[Section] =
+    &[("sip", SIP), ("media", MEDIA), ("control", CONTROL), ("limits", LIMITS)];
+
+static SIP: &[Key] = &[
+    Key::texts(
+        "listen",
+        "transport:address:port",
+        (1, 64),
+        Given::Required { example: "[\"udp:0.0.0.0:5060\", \"tcp:0.0.0.0:5060\"]" },
+        put_listen,
+        "Sockets for SIP, in order; the first of a transport also sends new requests.",
+    )
+    .restart(),
+    Key::text(
+        "advertise",
+        "an IP address",
+        Given::Optional { example: "\"192.0.2.1\"" },
+        put_advertise,
+        "Our address as others see it, where a socket is bound to all addresses or behind NAT.",
+    )
+    .restart(),
+    Key::text(
+        "realm",
+        "a domain",
+        Given::Default { shows: |s| quoted(&s.sip.realm) },
+        |s, text| value::realm(text.value).map(|realm| s.sip.realm = realm),
+        "The digest realm, which is also our domain.",
+    ),
+    Key::texts(
+        "digest",
+        "MD5, SHA-256 or SHA-512-256",
+        (1, 3),
+        Given::Default { shows: |_| "[\"MD5\"]".to_owned() },
+        put_digest,
+        "Algorithms for logins, strongest first. Phones that know only MD5 often fail when another is offered.",
+    ),
+    Key::whole(
+        "nonce_lifetime_seconds",
+        (1, 86_400),
+        |s, n| s.sip.nonce_lifetime = seconds(n),
+        |s| in_seconds(s.sip.nonce_lifetime),
+        "How long a digest nonce may be used before the phone is asked to take a new one.",
+    ),
+    Key::whole(
+        "expires_min_seconds",
+        (1, 86_400),
+        |s, n| s.sip.expires_min = seconds(n),
+        |s| in_seconds(s.sip.expires_min),
+        "The shortest registration; a shorter one is refused with 423.",
+    ),
+    Key::whole(
+        "expires_max_seconds",
+        (1, 604_800),
+        |s, n| s.sip.expires_max = seconds(n),
+        |s| in_seconds(s.sip.expires_max),
+        "The longest registration; a longer one is shortened in the answer.",
+    ),
+    Key::whole(
+        "expires_default_seconds",
+        (1, 604_800),
+        |s, n| s.sip.expires_default = seconds(n),
+        |s| in_seconds(s.sip.expires_default),
+        "The registration of a phone that names no time.",
+    ),
+    Key::whole(
+        "contacts_max",
+        (1, 100),
+        |s, n| s.sip.contacts_max = n as usize,
+        |s| s.sip.contacts_max.to_string(),
+        "Devices that may be registered on one extension.",
+    ),
+    Key::whole(
+        "t1_ms",
+        (10, 10_000),
+        |s, n| s.sip.t1 = milliseconds(n),
+        |s| s.sip.t1.as_millis().to_string(),
+        "The round-trip estimate T1 of RFC 3261, from which all retransmissions follow.",
+    ),
+    Key::whole(
+        "t2_ms",
+        (10, 60_000),
+        |s, n| s.sip.t2 = milliseconds(n),
+        |s| s.sip.t2.as_millis().to_string(),
+        "The largest interval between retransmissions, T2 of RFC 3261.",
+    ),
+    Key::whole(
+        "ring_timeout_seconds",
+        (1, 600),
+        |s, n| s.sip.ring_timeout = seconds(n),
+        |s| in_seconds(s.sip.ring_timeout),
+        "How long a called phone rings before the call ends with no_answer.",
+    ),
+    Key::flag(
+        "authenticate_options",
+        |s, yes| s.sip.authenticate_options = yes,
+        |s| s.sip.authenticate_options.to_string(),
+        "Whether OPTIONS outside a call needs a login; off, since monitors use it as a ping.",
+    ),
+];
+
+static MEDIA: &[Key] = &[
+    Key::text(
+        "ports",
+        "first-last",
+        Given::Default { shows: |s| format!("\"{}-{}\"", s.media.ports.0, s.media.ports.1) },
+        |s, text| value::ports(text.value).map(|ports| s.media.ports = ports),
+        "UDP ports for RTP and RTCP; a call takes four of them.",
+    )
+    .restart(),
+    Key::whole(
+        "workers",
+        (0, 256),
+        |s, n| s.media.workers = n as usize,
+        |s| s.media.workers.to_string(),
+        "Threads that relay audio; 0 is one for each core.",
+    )
+    .restart(),
+    Key::whole(
+        "dead_after_seconds",
+        (0, 86_400),
+        |s, n| s.media.dead_after = seconds(n),
+        |s| in_seconds(s.media.dead_after),
+        "A call ends after this much silence on the wire from a side that should send; 0 is never.",
+    ),
+    Key::whole(
+        "dead_after_hold_seconds",
+        (0, 604_800),
+        |s, n| s.media.dead_after_hold = seconds(n),
+        |s| in_seconds(s.media.dead_after_hold),
+        "The same while a side holds the call; 0 is never.",
+    ),
+];
+
+static CONTROL: &[Key] = &[Key::text(
+    "socket",
+    "an absolute path",
+    Given::Default { shows: |s| quoted(&s.control.socket.display().to_string()) },
+    put_socket,
+    "The Unix socket of the operator's command; its group may use it.",
+)
+.restart()];
+
+static LIMITS: &[Key] = &[
+    Key::whole(
+        "calls_max",
+        (1, 1_000_000),
+        |s, n| s.limits.calls_max = n as usize,
+        |s| s.limits.calls_max.to_string(),
+        "Calls at the same time; the next one is answered 503.",
+    ),
+    Key::whole(
+        "connections_max",
+        (1, 1_000_000),
+        |s, n| s.limits.connections_max = n as usize,
+        |s| s.limits.connections_max.to_string(),
+        "SIP connections at the same time; the next one is closed.",
+    ),
+    Key::whole(
+        "drain_seconds",
+        (0, 86_400),
+        |s, n| s.limits.drain = seconds(n),
+        |s| in_seconds(s.limits.drain),
+        "How long live calls may go on after the daemon was told to stop; then they are hung up.",
+    ),
+];
+
+fn put_listen(settings: &mut Settings, text: Marked<&str>) -> Result<(), Wrong> {
+    let listen: Listen = value::listen(text.value)?;
+    settings.sip.listen.push(listen);
+    settings.listen_at.push(text.at);
+    Ok(())
+}
+
+fn put_digest(settings: &mut Settings, text: Marked<&str>) -> Result<(), Wrong> {
+    let known = Algorithm::parse(Some(text.value)).filter(|(_, is_session)| !is_session);
+    let Some((algorithm, _)) = known else {
+        let message = format!("`{}` is not an algorithm for logins", text.value);
+        return Err(Wrong::new("bad-value", message).help("use MD5, SHA-256 or SHA-512-256"));
+    };
+    if !std::mem::replace(&mut settings.has_digest, true) {
+        settings.sip.digest.clear();
+    }
+    settings.sip.digest.push(algorithm);
+    Ok(())
+}
+
+fn put_advertise(settings: &mut Settings, text: Marked<&str>) -> Result<(), Wrong> {
+    let wrong = |message: &str| {
+        Wrong::new("bad-address", format!("`{}` {message}", text.value))
+            .help("write the address that phones and carriers reach us at, such as \"192.0.2.1\"")
+    };
+    let address: IpAddr = text.value.parse().map_err(|_| wrong("is not an IP address"))?;
+    if address.is_unspecified() || address.is_multicast() {
+        return Err(wrong("is not an address that anybody can send to"));
+    }
+    settings.sip.advertise = Some(address);
+    Ok(())
+}
+
+fn put_socket(settings: &mut Settings, text: Marked<&str>) -> Result<(), Wrong> {
+    // sun_path holds 108 bytes with the closing zero (unix(7)).
+    if !text.value.starts_with('/') || text.value.len() > 107 {
+        let message = format!("`{}` is not an absolute path of at most 107 bytes", text.value);
+        return Err(Wrong::new("bad-path", message).help(format!("write \"{DEFAULT_SOCKET}\"")));
+    }
+    settings.control.socket = PathBuf::from(text.value);
+    Ok(())
+}
+
+pub(super) fn seconds(n: u32) -> Duration {
+    Duration::from_secs(u64::from(n))
+}
+
+fn milliseconds(n: u32) -> Duration {
+    Duration::from_millis(u64::from(n))
+}
+
+pub(super) fn in_seconds(span: Duration) -> String {
+    span.as_secs().to_string()
+}
+
+/// A TOML string; Rust's escapes are TOML's for the characters that occur here.
+pub(super) fn quoted(text: &str) -> String {
+    format!("{text:?}")
+}

@@ -1,0 +1,286 @@
+//! Every key of `[[phone]]`, `[[trunk]]`, `[[number]]` and `[[route]]`.
+
+use std::time::Duration;
+
+use regex::Regex;
+
+use super::item::{Given, Item};
+use super::settings::{in_seconds, seconds};
+use super::source::{Marked, Spot, Wrong};
+use super::value;
+use crate::switch::snapshot::{Destination, PeerAddress, Secret, TrunkMode};
+
+/// `[[phone]]` as it is decoded.
+#[derive(Debug, Default)]
+pub(super) struct PhoneDraft {
+    pub(super) extension: Option<Marked<String>>,
+    pub(super) name: Option<String>,
+    pub(super) secret: Option<Marked<Secret>>,
+    pub(super) contacts_max: Option<usize>,
+    pub(super) ring_timeout: Option<Duration>,
+}
+
+/// `[[trunk]]` as it is decoded.
+#[derive(Debug)]
+pub(super) struct TrunkDraft {
+    pub(super) head: Spot,
+    pub(super) name: Option<Marked<String>>,
+    pub(super) mode: Option<Marked<TrunkMode>>,
+    pub(super) peers: Vec<Marked<PeerAddress>>,
+    pub(super) user: Option<Marked<String>>,
+    pub(super) secret: Option<Marked<Secret>>,
+    pub(super) registrar: Option<Marked<String>>,
+    pub(super) expires: Duration,
+    pub(super) caller_id: Option<String>,
+    pub(super) ring_timeout: Option<Duration>,
+    pub(super) try_timeout: Duration,
+}
+
+impl Default for TrunkDraft {
+    fn default() -> Self {
+        Self {
+            head: Spot::default(),
+            name: None,
+            mode: None,
+            peers: Vec::new(),
+            user: None,
+            secret: None,
+            registrar: None,
+            // Short enough that a carrier which restarted has us back within ten minutes.
+            expires: Duration::from_secs(600),
+            caller_id: None,
+            ring_timeout: None,
+            // Four copies of the INVITE at T1 = 500 ms; the caller hears nothing meanwhile.
+            try_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// `[[number]]` as it is decoded.
+#[derive(Debug, Default)]
+pub(super) struct NumberDraft {
+    pub(super) number: Option<Marked<String>>,
+    pub(super) trunk: Option<Marked<String>>,
+    pub(super) to: Option<Marked<Destination>>,
+}
+
+/// `[[route]]` as it is decoded.
+#[derive(Debug, Default)]
+pub(super) struct RouteDraft {
+    pub(super) name: Option<Marked<String>>,
+    pub(super) pattern: Option<Marked<Regex>>,
+    pub(super) trunks: Vec<Marked<String>>,
+    pub(super) rewrite: Option<Marked<String>>,
+}
+
+pub(super) static PHONE: &[Item<PhoneDraft>] = &[
+    Item::text(
+        "extension",
+        "text",
+        Given::Required { example: "\"1001\"" },
+        |p, text| put(&mut p.extension, value::token(text.value)?, text.at),
+        "What others dial; also the user name that the phone logs in with.",
+    ),
+    Item::text(
+        "name",
+        "text",
+        Given::Optional { example: "\"Alice\"" },
+        |p, text| {
+            p.name = Some(words(text.value)?);
+            Ok(())
+        },
+        "Who it is, shown to the called party; the extension if absent.",
+    ),
+    Item::text(
+        "secret",
+        "text",
+        Given::Required { example: "\"a long random word\"" },
+        |p, text| put(&mut p.secret, secret(text.value)?, text.at),
+        "The password that the phone logs in with.",
+    ),
+    Item::whole_or_none(
+        "contacts_max",
+        (1, 100),
+        |p, n| p.contacts_max = Some(n as usize),
+        "5",
+        "Devices that may be registered on this extension, instead of sip.contacts_max.",
+    ),
+    Item::whole_or_none(
+        "ring_timeout_seconds",
+        (1, 600),
+        |p, n| p.ring_timeout = Some(seconds(n)),
+        "60",
+        "How long this phone rings, instead of sip.ring_timeout_seconds.",
+    ),
+];
+
+pub(super) static TRUNK: &[Item<TrunkDraft>] = &[
+    Item::text(
+        "name",
+        "text",
+        Given::Required { example: "\"carrier\"" },
+        |t, text| put(&mut t.name, value::token(text.value)?, text.at),
+        "Its name in routes, numbers and records.",
+    ),
+    Item::text(
+        "mode",
+        "peer, account or register",
+        Given::Required { example: "\"peer\"" },
+        |t, text| put(&mut t.mode, value::mode(text.value)?, text.at),
+        "How we know each other: by address, by its login to us, or by our registration to it.",
+    ),
+    Item::texts(
+        "peers",
+        "host, host:port or tcp:host:port",
+        (0, 32),
+        Given::Optional { example: "[\"127.0.0.1:5080\"]" },
+        |t, text| {
+            t.peers.push(Marked { value: value::peer(text.value)?, at: text.at });
+            Ok(())
+        },
+        "Where calls go, in order; calls from these addresses are the trunk's.",
+    ),
+    Item::text(
+        "user",
+        "text",
+        Given::Optional { example: "\"account1\"" },
+        |t, text| put(&mut t.user, user(text.value)?, text.at),
+        "The login: theirs towards us in mode account, ours towards them otherwise.",
+    ),
+    Item::text(
+        "secret",
+        "text",
+        Given::Optional { example: "\"a long random word\"" },
+        |t, text| put(&mut t.secret, secret(text.value)?, text.at),
+        "The password of that login.",
+    ),
+    Item::text(
+        "registrar",
+        "host, host:port or tcp:host:port",
+        Given::Optional { example: "\"sip.example.com\"" },
+        |t, text| {
+            value::peer(text.value)?;
+            put(&mut t.registrar, text.value.to_owned(), text.at)
+        },
+        "Where mode register registers; the first peer if absent.",
+    ),
+    Item::whole(
+        "expires_seconds",
+        (10, 86_400),
+        |t, n| t.expires = seconds(n),
+        |t| in_seconds(t.expires),
+        "How long mode register asks the carrier to keep us.",
+    ),
+    Item::text(
+        "caller_id",
+        "text",
+        Given::Optional { example: "\"+862012345678\"" },
+        |t, text| {
+            t.caller_id = Some(value::token(text.value)?);
+            Ok(())
+        },
+        "The number that calls by this trunk show, instead of the caller's extension.",
+    ),
+    Item::whole_or_none(
+        "ring_timeout_seconds",
+        (1, 600),
+        |t, n| t.ring_timeout = Some(seconds(n)),
+        "60",
+        "How long a call by this trunk may ring, instead of sip.ring_timeout_seconds.",
+    ),
+    Item::whole(
+        "try_timeout_seconds",
+        (1, 120),
+        |t, n| t.try_timeout = seconds(n),
+        |t| in_seconds(t.try_timeout),
+        "How long to wait for any answer before the next trunk of the route is tried.",
+    ),
+];
+
+pub(super) static NUMBER: &[Item<NumberDraft>] = &[
+    Item::text(
+        "number",
+        "digits, with + and country code",
+        Given::Required { example: "\"+862012345678\"" },
+        |n, text| put(&mut n.number, value::number(text.value)?, text.at),
+        "A public number of ours.",
+    ),
+    Item::text(
+        "trunk",
+        "a trunk's name",
+        Given::Required { example: "\"carrier\"" },
+        |n, text| put(&mut n.trunk, text.value.to_owned(), text.at),
+        "The trunk that its calls arrive on.",
+    ),
+    Item::text(
+        "to",
+        "phone:extension",
+        Given::Required { example: "\"phone:1001\"" },
+        |n, text| put(&mut n.to, value::destination(text.value)?, text.at),
+        "Where its callers go.",
+    ),
+];
+
+pub(super) static ROUTE: &[Item<RouteDraft>] = &[
+    Item::text(
+        "name",
+        "text",
+        Given::Optional { example: "\"national\"" },
+        |r, text| put(&mut r.name, words(text.value)?, text.at),
+        "Its name in the timeline; its position if absent.",
+    ),
+    Item::text(
+        "match",
+        "a regular expression",
+        Given::Required { example: "\"^0(.+)$\"" },
+        |r, text| put(&mut r.pattern, value::pattern(text.value)?, text.at),
+        "Which dialled numbers go this way; the first route that matches is taken.",
+    ),
+    Item::texts(
+        "trunks",
+        "trunk names",
+        (1, 32),
+        Given::Required { example: "[\"carrier\", \"backup\"]" },
+        |r, text| {
+            r.trunks.push(Marked { value: text.value.to_owned(), at: text.at });
+            Ok(())
+        },
+        "Tried in order: the next one follows on 5xx, on a timeout and on no connection.",
+    ),
+    Item::text(
+        "rewrite",
+        "text with $1 or ${1}",
+        Given::Optional { example: "\"+86$1\"" },
+        |r, text| put(&mut r.rewrite, text.value.to_owned(), text.at),
+        "What is dialled on the trunk, with the groups of match; as dialled if absent.",
+    ),
+];
+
+fn put<V>(slot: &mut Option<Marked<V>>, value: V, at: Spot) -> Result<(), Wrong> {
+    *slot = Some(Marked { value, at });
+    Ok(())
+}
+
+/// A name for people: anything that can stand in one line.
+fn words(text: &str) -> Result<String, Wrong> {
+    if text.chars().count() > 80 || text.chars().any(char::is_control) {
+        return Err(Wrong::new("bad-name", "a name is one line of at most 80 characters"));
+    }
+    Ok(text.to_owned())
+}
+
+/// A carrier's login may hold what a SIP user may, such as `@`.
+fn user(text: &str) -> Result<String, Wrong> {
+    if text.is_empty() || text.len() > 128 || !text.chars().all(|c| c.is_ascii_graphic()) {
+        return Err(Wrong::new("bad-name", "a user is one word of at most 128 characters"));
+    }
+    Ok(text.to_owned())
+}
+
+/// Says what is wrong without showing the secret.
+fn secret(text: &str) -> Result<Secret, Wrong> {
+    if text.len() > 256 || text.chars().any(char::is_control) {
+        return Err(Wrong::new("bad-secret", "a secret is one line of at most 256 bytes"));
+    }
+    Ok(Secret(text.to_owned()))
+}

@@ -1,0 +1,413 @@
+//! One call's media: two sides, and the way of a packet from one to the other.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use super::event::{MediaEvent, Outbox};
+use super::port_pool::Random;
+use super::socket::SocketPair;
+use crate::proto::nat::{Latch, RtcpLatch, Verdict};
+use crate::proto::rtp::rtcp::{RTCP_MAX, ReportedView, SourceView, Translation, translate};
+use crate::proto::rtp::{
+    Arrival, HEADER_LEN, Header, OutgoingStream, PayloadMap, Reception, Ssrc, is_rtcp,
+};
+use crate::proto::sdp::{Format, StreamPlan};
+use crate::proto::time::Instant;
+
+/// One of the two sides of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The calling side.
+    A,
+    /// The called side.
+    B,
+}
+
+impl Side {
+    /// The one across.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
+}
+
+/// What a side may send and receive, and where its peer is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LegPlan {
+    /// Where RTP goes; `None` until it is learned or announced.
+    pub remote_rtp: Option<SocketAddr>,
+    /// Where RTCP goes.
+    pub remote_rtcp: Option<SocketAddr>,
+    /// We may send to the peer.
+    pub send: bool,
+    /// The peer may send to us.
+    pub receive: bool,
+    /// What the peer takes, under its numbers.
+    pub send_formats: Vec<Format>,
+    /// What the peer may send, under our numbers.
+    pub receive_formats: Vec<Format>,
+    /// The address may be learned anew: after an offer or answer of the peer.
+    pub rearm_latch: bool,
+}
+
+impl LegPlan {
+    /// From what the leg has negotiated.
+    #[must_use]
+    pub fn of(plan: &StreamPlan, rearm_latch: bool) -> Self {
+        Self {
+            remote_rtp: plan.remote_rtp,
+            remote_rtcp: plan.remote_rtcp,
+            send: plan.send,
+            receive: plan.receive,
+            send_formats: plan.send_formats.clone(),
+            receive_formats: plan.receive_formats.clone(),
+            rearm_latch,
+        }
+    }
+}
+
+/// How long a side may be silent before it is called dead. RTCP counts as life,
+/// so a phone that sends nothing in a pause is not hung up on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeadAfter {
+    /// While the side may send.
+    pub talk: Duration,
+    /// While it may not: on hold.
+    pub hold: Duration,
+}
+
+/// What one side has received and been sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LegStats {
+    /// RTP packets from the peer, relayed or not.
+    pub packets_in: u64,
+    /// RTP packets to the peer.
+    pub packets_out: u64,
+    /// Bytes of those from the peer, with their RTP headers.
+    pub bytes_in: u64,
+    /// Bytes of those to the peer, with their RTP headers.
+    pub bytes_out: u64,
+    /// Packets from the peer that never came.
+    pub lost: i64,
+    /// Packets from the peer that came twice.
+    pub duplicates: u64,
+    /// Packets from the peer that came after a later one.
+    pub out_of_order: u64,
+    /// Interarrival jitter in microseconds (RFC 3550 §6.4.1).
+    pub jitter_us: u32,
+    /// Packets from an address that is not the peer's.
+    pub dropped_stranger: u64,
+    /// Packets of a payload type that was not agreed on, on this side or across.
+    pub dropped_payload_type: u64,
+    /// Packets that came or would have gone against the direction: on hold.
+    pub dropped_direction: u64,
+    /// Datagrams that are no RTP or RTCP, or are far out of sequence.
+    pub dropped_malformed: u64,
+    /// Packets that the system did not take for this side's peer.
+    pub send_failed: u64,
+    /// Reports that came, and that went.
+    pub rtcp_in: u64,
+    /// Reports to the peer.
+    pub rtcp_out: u64,
+    /// When the first packet of the peer came.
+    pub first_packet_at: Option<Instant>,
+    /// When the latest one came.
+    pub last_packet_at: Option<Instant>,
+    /// Where the peer was found, if not where it said.
+    pub latched: Option<SocketAddr>,
+}
+
+/// Both sides of a call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallStats {
+    /// Side A.
+    pub a: LegStats,
+    /// Side B.
+    pub b: LegStats,
+}
+
+pub(super) struct Call {
+    pub(super) id: u64,
+    pub(super) a: Leg,
+    pub(super) b: Leg,
+    limits: Option<DeadAfter>,
+}
+
+/// One side with its sockets.
+pub(super) struct Leg {
+    pub(super) sockets: SocketPair,
+    plan: LegPlan,
+    is_set: bool,
+    /// From this side's numbers to the other's.
+    map: PayloadMap,
+    latch: Latch,
+    rtcp_latch: RtcpLatch,
+    reception: Reception,
+    /// What this side's peer hears.
+    outgoing: OutgoingStream,
+    stats: LegStats,
+    is_heard: bool,
+    /// The last sign of life, or when the plan or the limits were set.
+    alive_at: Instant,
+    is_dead: bool,
+}
+
+/// Totals of a worker that a packet adds to.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) relayed: u64,
+    pub(super) dropped: u64,
+    pub(super) strangers: u64,
+}
+
+impl Leg {
+    pub(super) fn new(sockets: SocketPair, random: &mut Random) -> Self {
+        let outgoing =
+            OutgoingStream::new(Ssrc(random.next_u32()), random.next_u16(), random.next_u32());
+        Self {
+            sockets,
+            plan: LegPlan::default(),
+            is_set: false,
+            map: PayloadMap::default(),
+            latch: Latch::default(),
+            rtcp_latch: RtcpLatch::default(),
+            reception: Reception::default(),
+            outgoing,
+            stats: LegStats::default(),
+            is_heard: false,
+            alive_at: Instant::START,
+            is_dead: false,
+        }
+    }
+
+    pub(super) fn ports(&self) -> (u16, u16) {
+        (self.sockets.even_port, self.sockets.even_port.saturating_add(1))
+    }
+
+    fn set(&mut self, now: Instant, plan: LegPlan) {
+        let is_elsewhere = plan.remote_rtp.is_some() && plan.remote_rtp != self.plan.remote_rtp;
+        if plan.rearm_latch || is_elsewhere || !self.is_set {
+            self.latch.arm(now, plan.remote_rtp);
+        }
+        self.rtcp_latch.arm(plan.remote_rtcp);
+        self.plan = plan;
+        self.is_set = true;
+        self.seen(now);
+    }
+
+    fn seen(&mut self, now: Instant) {
+        self.alive_at = now;
+        self.is_dead = false;
+    }
+
+    fn stats(&self) -> LegStats {
+        let totals = self.reception.totals();
+        LegStats {
+            lost: totals.lost(),
+            duplicates: totals.duplicates,
+            out_of_order: totals.out_of_order,
+            jitter_us: totals.jitter_us,
+            latched: self.latch.learned(),
+            ..self.stats
+        }
+    }
+}
+
+impl Call {
+    pub(super) fn new(id: u64, a: Leg, b: Leg) -> Self {
+        Self { id, a, b, limits: None }
+    }
+
+    pub(super) fn leg(&self, side: Side) -> &Leg {
+        match side {
+            Side::A => &self.a,
+            Side::B => &self.b,
+        }
+    }
+
+    /// The side that a packet comes from, and the one that it goes to.
+    fn way(&mut self, from: Side) -> (&mut Leg, &mut Leg) {
+        match from {
+            Side::A => (&mut self.a, &mut self.b),
+            Side::B => (&mut self.b, &mut self.a),
+        }
+    }
+
+    pub(super) fn stats(&self) -> CallStats {
+        CallStats { a: self.a.stats(), b: self.b.stats() }
+    }
+
+    pub(super) fn set_leg(&mut self, now: Instant, side: Side, plan: LegPlan) {
+        self.way(side).0.set(now, plan);
+        for from in [Side::A, Side::B] {
+            let (from, to) = self.way(from);
+            from.map = PayloadMap::between(&from.plan.receive_formats, &to.plan.send_formats);
+        }
+    }
+
+    pub(super) fn set_dead_after(&mut self, now: Instant, limits: DeadAfter) {
+        self.limits = Some(limits);
+        self.a.seen(now);
+        self.b.seen(now);
+    }
+
+    /// Reports the sides that have been silent for too long.
+    pub(super) fn check_silence(&mut self, now: Instant, outbox: &mut Outbox) {
+        let Some(limits) = self.limits else { return };
+        let id = self.id;
+        for side in [Side::A, Side::B] {
+            let (leg, _) = self.way(side);
+            let limit = if leg.plan.receive { limits.talk } else { limits.hold };
+            let silent_for = now.since(leg.alive_at);
+            if leg.is_set && !leg.is_dead && silent_for > limit {
+                leg.is_dead = true;
+                outbox.send(id, MediaEvent::Dead { side, silent_for });
+            }
+        }
+    }
+
+    /// Relays one datagram of an RTP socket.
+    pub(super) fn rtp(
+        &mut self,
+        now: Instant,
+        side: Side,
+        source: SocketAddr,
+        packet: &mut [u8],
+        outbox: &mut Outbox,
+        tally: &mut Tally,
+    ) {
+        let id = self.id;
+        let (from, to) = self.way(side);
+        let Some(header) = Header::read(packet) else {
+            from.stats.dropped_malformed += 1;
+            tally.dropped += 1;
+            return;
+        };
+        match from.latch.packet(now, source, &header) {
+            Verdict::Accept => {}
+            Verdict::Moved(address) => outbox.send(id, MediaEvent::Latched { side, address }),
+            Verdict::Stranger => {
+                from.stats.dropped_stranger += 1;
+                tally.strangers += 1;
+                return;
+            }
+        }
+        from.seen(now);
+        from.stats.packets_in += 1;
+        from.stats.bytes_in += packet.len() as u64;
+        from.stats.first_packet_at.get_or_insert(now);
+        from.stats.last_packet_at = Some(now);
+        if relay(now, from, to, &header, packet) {
+            tally.relayed += 1;
+            if !from.is_heard {
+                from.is_heard = true;
+                outbox.send(id, MediaEvent::Heard { side });
+            }
+        } else {
+            tally.dropped += 1;
+        }
+    }
+
+    /// Relays one datagram of an RTCP socket.
+    pub(super) fn rtcp(
+        &mut self,
+        now: Instant,
+        side: Side,
+        source: SocketAddr,
+        packet: &[u8],
+        cname: &str,
+    ) {
+        let (from, to) = self.way(side);
+        if !from.rtcp_latch.packet(source, &from.latch) {
+            from.stats.dropped_stranger += 1;
+            return;
+        }
+        from.seen(now);
+        from.stats.rtcp_in += 1;
+        let (packets, octets) = to.outgoing.sent_totals();
+        let names = Translation {
+            sender: to.outgoing.ssrc(),
+            source: to.outgoing.source().map(|ssrc| SourceView {
+                ssrc,
+                timestamp_shift: to.outgoing.timestamp_shift(),
+                packets,
+                octets,
+            }),
+            reported: to
+                .reception
+                .current()
+                .filter(|(ssrc, _)| {
+                    // Only what this side's peer really hears at present.
+                    from.outgoing.source() == Some(*ssrc)
+                })
+                .map(|(theirs, newest_extended)| ReportedView {
+                    ours: from.outgoing.ssrc(),
+                    theirs,
+                    sequence_shift: from.outgoing.sequence_shift(),
+                    newest_extended,
+                }),
+            cname,
+        };
+        let mut out = [0; RTCP_MAX];
+        let length = translate(packet, &names, &mut out);
+        let Some(bytes) = length.and_then(|length| out.get(..length)) else {
+            from.stats.dropped_malformed += 1;
+            return;
+        };
+        let Some(address) = to.rtcp_latch.destination(&to.latch) else { return };
+        if transmit(&to.sockets.rtcp, bytes, address) {
+            to.stats.rtcp_out += 1;
+        } else {
+            to.stats.send_failed += 1;
+        }
+    }
+}
+
+/// Sends an accepted packet across if both sides allow it; `false` if not.
+fn relay(now: Instant, from: &mut Leg, to: &mut Leg, header: &Header, packet: &mut [u8]) -> bool {
+    let carried = from.map.get(header.payload_type);
+    let clock_rate = carried.map_or(8_000, |carried| carried.clock_rate);
+    let arrival = from.reception.packet(now, header, clock_rate);
+    match arrival {
+        // A duplicate is counted by the reception; the peer needs it once.
+        Arrival::Duplicate | Arrival::Probation => return false,
+        Arrival::Jump => {
+            from.stats.dropped_malformed += 1;
+            return false;
+        }
+        Arrival::Newer { .. } | Arrival::Late | Arrival::Restarted => {}
+    }
+    let destination = to.latch.destination().filter(|_| from.plan.receive && to.plan.send);
+    let Some(destination) = destination else {
+        from.stats.dropped_direction += 1;
+        return false;
+    };
+    let Some(payload_type) = carried.and_then(|carried| carried.to) else {
+        from.stats.dropped_payload_type += 1;
+        return false;
+    };
+    let restarts = arrival == Arrival::Restarted;
+    let relayed = to.outgoing.relay(now, header, clock_rate, restarts);
+    Header { payload_type, ..relayed.header }.write(packet);
+    if !transmit(&to.sockets.rtp, packet, destination) {
+        to.stats.send_failed += 1;
+        return false;
+    }
+    to.outgoing.sent(packet.len().saturating_sub(HEADER_LEN));
+    to.stats.packets_out += 1;
+    to.stats.bytes_out += packet.len() as u64;
+    true
+}
+
+fn transmit(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) -> bool {
+    socket.send_to(bytes, to).is_ok()
+}
+
+/// Whether a datagram on the RTP port is a report that the peer multiplexes
+/// although we did not agree to it (RFC 5761 §5.1.1). It is read as one.
+pub(super) fn is_multiplexed(packet: &[u8]) -> bool {
+    is_rtcp(packet)
+}

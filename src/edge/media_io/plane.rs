@@ -1,0 +1,262 @@
+//! The front of the media workers for the rest of the daemon.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread::JoinHandle;
+
+use super::call::{DeadAfter, LegPlan, Side, Tally};
+use super::event::{MediaSink, Outbox};
+use super::mailbox::{Command, Mailbox, MediaBusy, mailbox};
+use super::port_pool::{PortPool, PortRange, Random};
+use super::worker::Worker;
+use crate::proto::time::Instant;
+
+/// The daemon's clock, as the workers read it.
+pub type MediaClock = Arc<dyn Fn() -> Instant + Send + Sync>;
+
+/// What the workers need to know at their start.
+#[derive(Clone)]
+pub struct MediaConfig {
+    /// Ports for RTP and RTCP. A call needs two pairs.
+    pub ports: PortRange,
+    /// Threads; one per core is right. At least 1.
+    pub workers: usize,
+    /// The clock that all events and statistics refer to.
+    pub clock: MediaClock,
+    /// Randomness of the operating system, for SSRCs and the order of ports.
+    pub seed: u64,
+    /// Our canonical name in RTCP (RFC 7022): should tell nothing about the host.
+    pub cname: String,
+}
+
+/// The running workers. Dropping it without [`MediaPlane::shutdown`] stops them
+/// too, but does not wait for them.
+#[derive(Debug)]
+pub struct MediaPlane {
+    handle: MediaHandle,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Speaks to the workers; cheap to clone. Every call lives on one worker.
+///
+/// Commands never wait. [`MediaBusy`] means that the command was not taken; see
+/// [`super::COMMANDS_MAX`].
+#[derive(Clone, Debug)]
+pub struct MediaHandle {
+    mailboxes: Arc<[Mailbox]>,
+    counters: Arc<[Arc<WorkerCounters>]>,
+    /// The worker that a call of this handle lives on; by the call's number if none was chosen.
+    seat: Option<usize>,
+}
+
+/// Calls that a worker is given before the next one gets any. A thread that relays many calls finds
+/// several packets at each wake-up, so a few hundred calls cost a third less on one thread than on two,
+/// and are a quarter of what one core can do.
+const FILL: u64 = 400;
+
+/// Sums over all workers, for `doctor` and metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MediaCounters {
+    /// Calls with open sockets.
+    pub calls: u64,
+    /// Port pairs that are free.
+    pub port_pairs_free: u64,
+    /// Port pairs in use: two for each call.
+    pub port_pairs_used: u64,
+    /// RTP packets relayed.
+    pub packets_relayed: u64,
+    /// RTP packets of a peer that were not relayed, for any reason.
+    pub packets_dropped: u64,
+    /// RTP packets from addresses that are no peer's.
+    pub packets_from_strangers: u64,
+    /// Events that found no room at their owner.
+    pub events_dropped: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct WorkerCounters {
+    calls: AtomicU64,
+    free: AtomicU64,
+    used: AtomicU64,
+    relayed: AtomicU64,
+    dropped: AtomicU64,
+    strangers: AtomicU64,
+    events_dropped: AtomicU64,
+}
+
+impl WorkerCounters {
+    /// Called by the worker once a turn: plain stores, since it is the only writer.
+    pub(super) fn publish(&self, pool: &PortPool, calls: usize, tally: &Tally, events: u64) {
+        self.calls.store(calls as u64, Relaxed);
+        self.free.store(pool.free() as u64, Relaxed);
+        self.used.store(pool.used() as u64, Relaxed);
+        self.relayed.store(tally.relayed, Relaxed);
+        self.dropped.store(tally.dropped, Relaxed);
+        self.strangers.store(tally.strangers, Relaxed);
+        self.events_dropped.store(events, Relaxed);
+    }
+}
+
+impl MediaPlane {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses a thread, a poll or a wake-up descriptor.
+    pub fn start(config: &MediaConfig, sink: Arc<dyn MediaSink>) -> io::Result<Self> {
+        let workers = config.workers.max(1);
+        let mut random = Random::new(config.seed);
+        let mut mailboxes = Vec::with_capacity(workers);
+        let mut counters = Vec::with_capacity(workers);
+        let mut ready = Vec::with_capacity(workers);
+        for share in 0..workers {
+            let pool = PortPool::new(config.ports, share, workers, random.next());
+            let (mail, inbox) = mailbox(pool.free() / 2)?;
+            let counter = Arc::new(WorkerCounters::default());
+            let worker = Worker::new(
+                inbox,
+                Outbox::new(Arc::clone(&sink)),
+                pool,
+                random.next(),
+                Arc::clone(&config.clock),
+                config.cname.clone(),
+                Arc::clone(&counter),
+            )?;
+            mailboxes.push(mail);
+            counters.push(counter);
+            ready.push(worker);
+        }
+        let handle =
+            MediaHandle { mailboxes: mailboxes.into(), counters: counters.into(), seat: None };
+        let mut plane = Self { handle, threads: Vec::with_capacity(workers) };
+        for (number, worker) in ready.into_iter().enumerate() {
+            let builder = std::thread::Builder::new().name(format!("media-{number}"));
+            plane.threads.push(builder.spawn(move || worker.run())?);
+        }
+        Ok(plane)
+    }
+
+    /// A way to speak to the workers.
+    #[must_use]
+    pub fn handle(&self) -> MediaHandle {
+        self.handle.clone()
+    }
+
+    /// Threads that have ended although nobody told them to. Their calls have no
+    /// audio, and every command to them is [`MediaBusy`].
+    #[must_use]
+    pub fn workers_lost(&self) -> usize {
+        self.threads.iter().filter(|thread| thread.is_finished()).count()
+    }
+
+    /// Closes all calls, which are still reported, and waits for the threads. One
+    /// that has panicked has nothing left to wait for.
+    pub fn shutdown(mut self) {
+        self.handle.stop();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for MediaPlane {
+    fn drop(&mut self) {
+        self.handle.stop();
+    }
+}
+
+impl MediaHandle {
+    fn mailbox(&self, call: u64) -> Result<&Mailbox, MediaBusy> {
+        let by_number = || call.checked_rem(self.mailboxes.len() as u64).unwrap_or_default();
+        let index = self.seat.or_else(|| usize::try_from(by_number()).ok());
+        index.and_then(|index| self.mailboxes.get(index)).ok_or(MediaBusy)
+    }
+
+    /// A handle for one call, on the worker that has most to do and still has room, or else the least.
+    #[must_use]
+    pub fn seated(&self) -> Self {
+        let load = |worker: &WorkerCounters| worker.calls.load(Relaxed);
+        let has_ports = |worker: &WorkerCounters| worker.free.load(Relaxed) >= 2;
+        let with_room =
+            self.counters.iter().position(|worker| load(worker) < FILL && has_ports(worker));
+        let least = || {
+            let open = self.counters.iter().enumerate().filter(|(_, worker)| has_ports(worker));
+            open.min_by_key(|(_, worker)| load(worker)).map(|(index, _)| index)
+        };
+        Self { seat: with_room.or_else(least), ..self.clone() }
+    }
+
+    fn stop(&self) {
+        self.mailboxes.iter().for_each(Mailbox::stop);
+    }
+
+    /// Opens a socket pair for each side, on these local addresses: those that the
+    /// peers are told, or that are mapped to them. Answered by `Opened` or
+    /// `OpenFailed`. A call takes four file descriptors.
+    ///
+    /// # Errors
+    ///
+    /// [`MediaBusy`]: the call has no media.
+    pub fn open(&self, call: u64, a_ip: IpAddr, b_ip: IpAddr) -> Result<(), MediaBusy> {
+        self.mailbox(call)?.send(Command::Open { call, a_ip, b_ip })
+    }
+
+    /// Sets what one side may send and receive. Nothing flows before both are set.
+    /// A call that is not open is ignored.
+    ///
+    /// # Errors
+    ///
+    /// [`MediaBusy`]: the side is as it was.
+    pub fn set_leg(&self, call: u64, side: Side, plan: LegPlan) -> Result<(), MediaBusy> {
+        self.mailbox(call)?.send(Command::SetLeg { call, side, plan: Box::new(plan) })
+    }
+
+    /// Sets how long a side may be silent, from now on. Without it, for ever: to be
+    /// set at the answer, since nobody need send while it rings.
+    ///
+    /// # Errors
+    ///
+    /// [`MediaBusy`]: the limits are as they were.
+    pub fn set_dead_after(&self, call: u64, limits: DeadAfter) -> Result<(), MediaBusy> {
+        self.mailbox(call)?.send(Command::SetDeadAfter { call, limits })
+    }
+
+    /// Asks for the statistics so far. Answered by `Stats`; not at all if there is
+    /// no such call.
+    ///
+    /// # Errors
+    ///
+    /// [`MediaBusy`]: there will be no answer.
+    pub fn query(&self, call: u64) -> Result<(), MediaBusy> {
+        self.mailbox(call)?.send(Command::Query { call })
+    }
+
+    /// Closes the sockets and gives the ports back. Answered by `Closed`, with
+    /// empty statistics if there is no such call. Has a mailbox of its own with
+    /// room for every call, so that no port is lost when commands are refused.
+    ///
+    /// # Errors
+    ///
+    /// [`MediaBusy`] only if calls were closed many times over, or the plane is shut.
+    pub fn close(&self, call: u64) -> Result<(), MediaBusy> {
+        self.mailbox(call)?.close(call)
+    }
+
+    /// Sums over all workers, as of their latest turn.
+    #[must_use]
+    pub fn counters(&self) -> MediaCounters {
+        let mut sum = MediaCounters::default();
+        for worker in self.counters.iter() {
+            sum.calls += worker.calls.load(Relaxed);
+            sum.port_pairs_free += worker.free.load(Relaxed);
+            sum.port_pairs_used += worker.used.load(Relaxed);
+            sum.packets_relayed += worker.relayed.load(Relaxed);
+            sum.packets_dropped += worker.dropped.load(Relaxed);
+            sum.packets_from_strangers += worker.strangers.load(Relaxed);
+            sum.events_dropped += worker.events_dropped.load(Relaxed);
+        }
+        sum
+    }
+}

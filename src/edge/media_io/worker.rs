@@ -1,0 +1,318 @@
+//! The loop of one media thread: sockets, then commands, then silence.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+use std::{io, mem};
+
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+
+use super::call::{Call, Leg, Side, Tally, is_multiplexed};
+use super::event::{MediaEvent, OpenFailure, Outbox};
+use super::mailbox::{Command, Inbox};
+use super::plane::{MediaClock, WorkerCounters};
+use super::port_pool::{PortPool, Random};
+use super::socket::SocketPair;
+use crate::proto::time::Instant;
+
+/// The longest datagram that is relayed; audio is far shorter.
+const DATAGRAM_MAX: usize = 2_048;
+/// Sockets served in one turn.
+const READY_MAX: usize = 256;
+/// Commands served in one turn: opening a call costs some fifty microseconds, for
+/// which the audio of the others waits.
+const COMMANDS_PER_TURN: usize = 16;
+/// How often silence is looked for.
+const CHECK_EVERY: Duration = Duration::from_millis(250);
+/// How soon an event that found no room is tried again, in milliseconds.
+const RETRY_MS: u16 = 20;
+
+/// The ports for RTP and RTCP of one side.
+type PortPair = (u16, u16);
+
+const WAKE_TOKEN: u64 = u64::MAX;
+
+pub(super) struct Worker {
+    epoll: Epoll,
+    inbox: Inbox,
+    outbox: Outbox,
+    pool: PortPool,
+    random: Random,
+    clock: MediaClock,
+    cname: String,
+    /// The calls by slot. Four tokens of the poll belong to a slot.
+    slots: Vec<Option<Box<Call>>>,
+    vacant: Vec<usize>,
+    by_id: HashMap<u64, usize>,
+    /// Closes whose call has not been seen: its open may still be in the mailbox.
+    closing: Vec<u64>,
+    next_check: Instant,
+    tally: Tally,
+    counters: Arc<WorkerCounters>,
+}
+
+impl Worker {
+    pub(super) fn new(
+        inbox: Inbox,
+        outbox: Outbox,
+        pool: PortPool,
+        seed: u64,
+        clock: MediaClock,
+        cname: String,
+        counters: Arc<WorkerCounters>,
+    ) -> io::Result<Self> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        epoll.add(&*inbox.wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE_TOKEN))?;
+        let worker = Self {
+            epoll,
+            inbox,
+            outbox,
+            pool,
+            random: Random::new(seed),
+            clock,
+            cname,
+            slots: Vec::new(),
+            vacant: Vec::new(),
+            by_id: HashMap::new(),
+            closing: Vec::new(),
+            next_check: Instant::START,
+            tally: Tally::default(),
+            counters,
+        };
+        worker.publish();
+        Ok(worker)
+    }
+
+    /// Runs until it is told to stop; then closes all calls.
+    pub(super) fn run(mut self) {
+        let mut ready = [EpollEvent::empty(); READY_MAX];
+        let mut buffer = [0_u8; DATAGRAM_MAX];
+        let mut has_more = false;
+        while !self.inbox.is_stopped() {
+            let timeout = self.timeout(has_more);
+            let count = match self.epoll.wait(&mut ready, timeout) {
+                Ok(count) => count,
+                Err(Errno::EINTR) => 0,
+                // The poll itself is broken: nothing can be relayed any more.
+                Err(_) => break,
+            };
+            for event in ready.iter().take(count) {
+                if event.data() == WAKE_TOKEN {
+                    self.inbox.rearm();
+                } else {
+                    self.serve(event.data(), &mut buffer);
+                }
+            }
+            has_more = self.take_commands();
+            self.check_silence();
+            self.outbox.retry();
+            self.publish();
+        }
+        for id in self.by_id.keys().copied().collect::<Vec<_>>() {
+            self.close(id);
+        }
+        self.outbox.retry();
+        self.publish();
+    }
+
+    fn timeout(&mut self, has_more: bool) -> EpollTimeout {
+        if has_more {
+            EpollTimeout::ZERO
+        } else if !self.outbox.retry() {
+            EpollTimeout::from(RETRY_MS)
+        } else if self.by_id.is_empty() {
+            EpollTimeout::NONE
+        } else {
+            let wait = self.next_check.since((self.clock)()).as_millis().min(250);
+            EpollTimeout::from(u16::try_from(wait).unwrap_or(250).saturating_add(1))
+        }
+    }
+
+    /// Reads one datagram of a ready socket and relays it. One, not all: the poll
+    /// reports the socket again if there are more, so no packet pays for a second
+    /// read that finds the socket empty, and no flood keeps the others waiting.
+    fn serve(&mut self, token: u64, buffer: &mut [u8]) {
+        let now = (self.clock)();
+        let Some((slot, side, is_rtcp)) = split_token(token) else { return };
+        let Some(call) = self.slots.get_mut(slot).and_then(Option::as_deref_mut) else { return };
+        let sockets = &call.leg(side).sockets;
+        let socket: &UdpSocket = if is_rtcp { &sockets.rtcp } else { &sockets.rtp };
+        let Ok((length, source)) = socket.recv_from(buffer) else { return };
+        let Some(packet) = buffer.get_mut(..length) else { return };
+        if is_rtcp || is_multiplexed(packet) {
+            call.rtcp(now, side, source, packet, &self.cname);
+        } else {
+            call.rtp(now, side, source, packet, &mut self.outbox, &mut self.tally);
+        }
+    }
+
+    /// Serves some commands; `true` if there may be more.
+    fn take_commands(&mut self) -> bool {
+        // Closes first, and only then the commands: the open of each close taken
+        // here is then in the mailbox already, or done.
+        while let Some(id) = self.inbox.next_close() {
+            self.closing.push(id);
+        }
+        let mut is_drained = false;
+        for _ in 0..COMMANDS_PER_TURN {
+            let Some(command) = self.inbox.next() else {
+                is_drained = true;
+                break;
+            };
+            self.obey(command);
+        }
+        for id in mem::take(&mut self.closing) {
+            if self.by_id.contains_key(&id) {
+                self.close(id);
+            } else if is_drained {
+                // Unknown for good: it failed to open, or was closed twice.
+                self.outbox.send(id, MediaEvent::Closed(Box::default()));
+            } else {
+                self.closing.push(id);
+            }
+        }
+        !is_drained
+    }
+
+    fn obey(&mut self, command: Command) {
+        let now = (self.clock)();
+        match command {
+            Command::Open { call, a_ip, b_ip } => {
+                let event = match self.open(call, a_ip, b_ip) {
+                    Ok((a, b)) => MediaEvent::Opened { a, b },
+                    Err(reason) => MediaEvent::OpenFailed { reason },
+                };
+                self.outbox.send(call, event);
+            }
+            Command::SetLeg { call, side, plan } => {
+                if let Some(call) = self.call(call) {
+                    call.set_leg(now, side, *plan);
+                }
+            }
+            Command::SetDeadAfter { call, limits } => {
+                if let Some(call) = self.call(call) {
+                    call.set_dead_after(now, limits);
+                }
+            }
+            Command::Query { call } => {
+                if let Some(stats) = self.call(call).map(|call| call.stats()) {
+                    self.outbox.send(call, MediaEvent::Stats(Box::new(stats)));
+                }
+            }
+        }
+    }
+
+    fn call(&mut self, id: u64) -> Option<&mut Call> {
+        let slot = *self.by_id.get(&id)?;
+        self.slots.get_mut(slot)?.as_deref_mut()
+    }
+
+    fn open(
+        &mut self,
+        id: u64,
+        a_ip: IpAddr,
+        b_ip: IpAddr,
+    ) -> Result<(PortPair, PortPair), OpenFailure> {
+        if self.by_id.contains_key(&id) {
+            return Err(OpenFailure::Duplicate);
+        }
+        let a = self.open_pair(a_ip)?;
+        let b = match self.open_pair(b_ip) {
+            Ok(b) => b,
+            Err(reason) => {
+                self.release(a);
+                return Err(reason);
+            }
+        };
+        let a = Leg::new(a, &mut self.random);
+        let b = Leg::new(b, &mut self.random);
+        let call = Call::new(id, a, b);
+        let ports = (call.a.ports(), call.b.ports());
+        let slot = self.vacant.pop().unwrap_or(self.slots.len());
+        if let Err(error) = self.watch(slot, &call) {
+            // What was watched already leaves the poll with its socket.
+            self.fill(slot, None);
+            self.release(call.a.sockets);
+            self.release(call.b.sockets);
+            return Err(OpenFailure::Socket(error.kind()));
+        }
+        self.fill(slot, Some(Box::new(call)));
+        self.by_id.insert(id, slot);
+        Ok(ports)
+    }
+
+    /// Puts a call, or nothing, into a slot.
+    fn fill(&mut self, slot: usize, call: Option<Box<Call>>) {
+        if slot >= self.slots.len() {
+            self.slots.resize_with(slot + 1, || None);
+        }
+        if call.is_none() {
+            self.vacant.push(slot);
+        }
+        if let Some(place) = self.slots.get_mut(slot) {
+            *place = call;
+        }
+    }
+
+    fn open_pair(&mut self, ip: IpAddr) -> Result<SocketPair, OpenFailure> {
+        match SocketPair::open(ip, &mut self.pool) {
+            Ok(Some(pair)) => Ok(pair),
+            Ok(None) => Err(OpenFailure::NoPorts),
+            Err(error) => Err(OpenFailure::Socket(error.kind())),
+        }
+    }
+
+    fn release(&mut self, pair: SocketPair) {
+        let even_port = pair.even_port;
+        drop(pair);
+        self.pool.give_back(even_port);
+    }
+
+    fn watch(&self, slot: usize, call: &Call) -> io::Result<()> {
+        for side in [Side::A, Side::B] {
+            let sockets = &call.leg(side).sockets;
+            for (socket, is_rtcp) in [(&sockets.rtp, false), (&sockets.rtcp, true)] {
+                let token = make_token(slot, side, is_rtcp);
+                self.epoll.add(socket, EpollEvent::new(EpollFlags::EPOLLIN, token))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, id: u64) {
+        let Some(slot) = self.by_id.remove(&id) else { return };
+        let Some(call) = self.slots.get_mut(slot).and_then(Option::take) else { return };
+        self.vacant.push(slot);
+        let stats = call.stats();
+        self.release(call.a.sockets);
+        self.release(call.b.sockets);
+        self.outbox.send(id, MediaEvent::Closed(Box::new(stats)));
+    }
+
+    fn check_silence(&mut self) {
+        let now = (self.clock)();
+        if now < self.next_check {
+            return;
+        }
+        self.next_check = now + CHECK_EVERY;
+        for call in self.slots.iter_mut().flatten() {
+            call.check_silence(now, &mut self.outbox);
+        }
+    }
+
+    fn publish(&self) {
+        self.counters.publish(&self.pool, self.by_id.len(), &self.tally, self.outbox.dropped);
+    }
+}
+
+fn make_token(slot: usize, side: Side, is_rtcp: bool) -> u64 {
+    let bits = u64::from(side == Side::B) << 1 | u64::from(is_rtcp);
+    (slot as u64) << 2 | bits
+}
+
+fn split_token(token: u64) -> Option<(usize, Side, bool)> {
+    let side = if token & 2 == 0 { Side::A } else { Side::B };
+    Some((usize::try_from(token >> 2).ok()?, side, token & 1 != 0))
+}

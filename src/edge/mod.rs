@@ -1,0 +1,14 @@
+//! Sockets, clock, disk and tasks: the only ring that touches the world.
+
+pub mod call_task;
+pub mod cli;
+pub mod clock;
+pub mod command;
+pub mod config;
+pub mod control;
+pub mod entropy;
+pub mod media_io;
+pub mod sip_io;
+pub mod store;
+pub mod supervisor;
+pub mod switchboard_task;

@@ -1,0 +1,278 @@
+//! The SIP sockets: datagrams and streams in, packets out, names looked up on the way.
+//!
+//! One task owns it and nothing in it waits: what cannot be sent now is queued within a named limit,
+//! dropped as the network would, or reported as failed.
+
+pub mod interfaces;
+mod resolve;
+mod tcp;
+mod udp;
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::task::{Context, Poll};
+
+use crate::proto::sip::endpoint::ClientKey;
+use crate::proto::sip::locals::Locals;
+use crate::proto::sip::message::{Message, Packet, Parsed};
+use crate::proto::sip::transport::{Dest, Flow, Host, NextHop, Transport};
+use crate::proto::time::Instant;
+
+use resolve::Resolver;
+use tcp::{TcpEvent, TcpSide};
+use udp::UdpListener;
+
+/// Datagrams read from one socket before the other sources get their turn.
+const READ_BATCH: usize = 64;
+
+/// What the network has for the switchboard.
+#[derive(Debug)]
+pub enum Arrival {
+    /// A datagram lies in the reader's buffer: this many bytes of it.
+    Datagram(Flow, usize),
+    /// A message that was cut out of a stream.
+    Message(Flow, Vec<u8>),
+    /// A packet could not be sent.
+    Failed(ClientKey),
+    /// A connection is gone.
+    Closed(u64),
+    /// A configured name was looked up.
+    Resolved(String, Vec<IpAddr>),
+}
+
+/// Why a socket cannot be bound, in words that say what to do.
+fn why(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "the port is in use by another program; `ss -lntup` says by which".to_owned()
+        }
+        io::ErrorKind::AddrNotAvailable => "this machine does not have that address".to_owned(),
+        io::ErrorKind::PermissionDenied => {
+            "not permitted; ports below 1024 need CAP_NET_BIND_SERVICE".to_owned()
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// All SIP sockets of the daemon.
+#[derive(Debug)]
+pub struct SipIo {
+    locals: Locals,
+    udp: Vec<UdpListener>,
+    tcp: TcpSide,
+    resolver: Resolver,
+    /// What happened while sending.
+    pending: VecDeque<Arrival>,
+    /// The socket that is read first next time, so that none starves.
+    turn: usize,
+}
+
+impl SipIo {
+    /// Binds every listener. Must run inside the runtime.
+    ///
+    /// # Errors
+    ///
+    /// The first socket that cannot be bound, with its address in words.
+    pub fn bind(
+        listeners: &[(Transport, SocketAddr)],
+        connections_max: usize,
+        advertise: Option<IpAddr>,
+    ) -> io::Result<Self> {
+        let mut udp = Vec::new();
+        let mut tcp = TcpSide::new(connections_max);
+        let mut bound = Vec::new();
+        for (index, (transport, address)) in listeners.iter().enumerate() {
+            let index = u16::try_from(index).unwrap_or(u16::MAX);
+            let words = |error: io::Error| {
+                io::Error::new(
+                    error.kind(),
+                    format!("cannot listen on {}:{address}: {}", transport.word(), why(&error)),
+                )
+            };
+            let actual = match transport {
+                Transport::Udp => {
+                    let listener = UdpListener::bind(index, *address).map_err(words)?;
+                    let actual = listener.address();
+                    udp.push(listener);
+                    actual
+                }
+                Transport::Tcp => tcp.listen(index, *address).map_err(words)?,
+            };
+            bound.push((*transport, actual));
+        }
+        let locals = interfaces::locals(bound, advertise);
+        Ok(Self {
+            locals,
+            udp,
+            tcp,
+            resolver: Resolver::default(),
+            pending: VecDeque::new(),
+            turn: 0,
+        })
+    }
+
+    /// Our addresses.
+    #[must_use]
+    pub const fn locals(&self) -> &Locals {
+        &self.locals
+    }
+
+    /// Open connections.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.tcp.len()
+    }
+
+    /// The flow of a binding that was made before a restart, on the socket that has its address now: the
+    /// listeners may stand in another order. `None` if no socket is where it was.
+    #[must_use]
+    pub fn resumed(&self, flow: Flow) -> Option<Flow> {
+        let at = self.locals.listeners.iter().position(|(transport, bound)| {
+            *transport == flow.transport
+                && bound.port() == flow.local.port()
+                && bound.is_ipv4() == flow.local.is_ipv4()
+                && (bound.ip().is_unspecified() || bound.ip() == flow.local.ip())
+        })?;
+        Some(Flow { listener: u16::try_from(at).unwrap_or(u16::MAX), ..flow })
+    }
+
+    /// Looks a configured name up; the answer is an [`Arrival::Resolved`].
+    pub fn resolve(&mut self, name: &str) {
+        self.resolver.look_up(name, None);
+    }
+
+    /// The next thing from the network; a datagram's bytes are in `buffer`.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Arrival> {
+        if let Some(arrival) = self.pending.pop_front() {
+            return Poll::Ready(arrival);
+        }
+        let count = self.udp.len();
+        for offset in 0..count {
+            let at = (self.turn + offset) % count;
+            let Some(listener) = self.udp.get_mut(at) else { continue };
+            match listener.poll_read(cx, buffer, &self.locals) {
+                Poll::Ready(Some(arrival)) => {
+                    if listener.takes_a_break() {
+                        self.turn = at + 1;
+                    }
+                    return Poll::Ready(arrival);
+                }
+                Poll::Ready(None) | Poll::Pending => {}
+            }
+        }
+        while let Poll::Ready(event) = self.tcp.poll_event(cx, &self.locals) {
+            match event {
+                TcpEvent::Message(flow, bytes) => {
+                    return Poll::Ready(Arrival::Message(flow, bytes));
+                }
+                TcpEvent::Closed(connection, clients) => {
+                    self.pending.extend(clients.into_iter().map(Arrival::Failed));
+                    return Poll::Ready(Arrival::Closed(connection));
+                }
+                TcpEvent::Nothing => {}
+            }
+        }
+        if let Poll::Ready(answer) = self.resolver.poll_answer(cx) {
+            return Poll::Ready(self.resolved(answer));
+        }
+        Poll::Pending
+    }
+
+    fn resolved(&mut self, answer: resolve::Answer) -> Arrival {
+        for (waiting, packet, client) in answer.waiting {
+            match self.locals.best_of(waiting.transport, &answer.addresses) {
+                Some(ip) => {
+                    let hop = NextHop { host: Host::Ip(ip), ..waiting };
+                    self.send(Dest::Hop(hop), packet, client);
+                }
+                None => self.pending.extend(client.map(Arrival::Failed)),
+            }
+        }
+        Arrival::Resolved(answer.name, answer.addresses)
+    }
+
+    /// Sends a packet. A failure is told by [`Arrival::Failed`] if `client` is named.
+    pub fn send(&mut self, dest: Dest, packet: Packet, client: Option<ClientKey>) {
+        match dest {
+            Dest::Flow(flow) => match flow.transport {
+                Transport::Udp => self.send_udp(Some(flow.listener), flow.remote, &packet, client),
+                Transport::Tcp => {
+                    if !self.tcp.send(flow.connection, &packet, client) {
+                        self.send_by_via(flow, packet, client);
+                    }
+                }
+            },
+            Dest::Hop(hop) => match &hop.host {
+                Host::Ip(ip) => {
+                    let address = SocketAddr::new(*ip, hop.port);
+                    match hop.transport {
+                        Transport::Udp => self.send_udp(None, address, &packet, client),
+                        Transport::Tcp => self.send_tcp(address, packet, client),
+                    }
+                }
+                Host::Name(name) => {
+                    let name = name.to_string();
+                    let known = self.resolver.known(&name);
+                    let known = known.and_then(|list| self.locals.best_of(hop.transport, list));
+                    if let Some(ip) = known {
+                        let hop = NextHop { host: Host::Ip(ip), ..hop };
+                        self.send(Dest::Hop(hop), packet, client);
+                    } else if !self.resolver.look_up(&name, Some((hop, packet, client))) {
+                        self.pending.extend(client.map(Arrival::Failed));
+                    }
+                }
+            },
+        }
+    }
+
+    fn send_udp(
+        &mut self,
+        listener: Option<u16>,
+        to: SocketAddr,
+        packet: &[u8],
+        client: Option<ClientKey>,
+    ) {
+        let hop = Dest::Hop(NextHop::address(Transport::Udp, to));
+        let index = listener.unwrap_or_else(|| self.locals.source_for(&hop).0);
+        let socket = self.udp.iter_mut().find(|listener| listener.index() == index);
+        let is_sent = socket.is_some_and(|socket| socket.send(to, packet));
+        if !is_sent {
+            self.pending.extend(client.map(Arrival::Failed));
+        }
+    }
+
+    fn send_tcp(&mut self, to: SocketAddr, packet: Packet, client: Option<ClientKey>) {
+        let hop = Dest::Hop(NextHop::address(Transport::Tcp, to));
+        let (index, local) = self.locals.source_for(&hop);
+        if !self.tcp.connect_and_send(index, local, to, packet, client) {
+            self.pending.extend(client.map(Arrival::Failed));
+        }
+    }
+
+    /// The connection of a response is gone: a new one to the address in its Via (RFC 3261 §18.2.2).
+    fn send_by_via(&mut self, flow: Flow, packet: Packet, client: Option<ClientKey>) {
+        let via = match Message::parse(&packet) {
+            Parsed::Message(message) if !message.is_request() => {
+                message.top_via().and_then(|top| {
+                    let via = crate::proto::sip::header::via::Via::parse(&top)?;
+                    let Host::Ip(ip) = via.host else { return None };
+                    Some(SocketAddr::new(ip, via.port.unwrap_or(5060)))
+                })
+            }
+            _ => None,
+        };
+        match via {
+            // What the peer says of itself is believed as far as its own address goes.
+            Some(address) if address.ip() == flow.remote.ip() => {
+                self.send_tcp(address, packet, client)
+            }
+            _ => self.pending.extend(client.map(Arrival::Failed)),
+        }
+    }
+
+    /// The time, for what is remembered for a while.
+    pub fn tick(&mut self, now: Instant) {
+        self.resolver.tick(now);
+    }
+}

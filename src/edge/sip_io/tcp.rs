@@ -1,0 +1,382 @@
+//! Streams: connections that peers opened and connections that we opened, one small task for each.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant as Deadline, Sleep, sleep, timeout, timeout_at};
+
+use crate::proto::sip::endpoint::ClientKey;
+use crate::proto::sip::locals::Locals;
+use crate::proto::sip::message::build::Builder;
+use crate::proto::sip::message::framing::{Frame, Framer};
+use crate::proto::sip::message::{Message, Packet, Parsed};
+use crate::proto::sip::transport::{Flow, Transport};
+
+/// Frames of all connections on their way to the switchboard. When it is full the readers wait, and TCP
+/// slows their peers down.
+const FRAMES_MAX: usize = 1024;
+/// Packets on their way into one connection. When it is full the peer does not read: it is closed.
+const PACKETS_MAX: usize = 256;
+/// Client transactions remembered for a connection: these are told when it breaks.
+const CLIENTS_MAX: usize = 64;
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one packet may take into the kernel before its peer counts as gone.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may stay without a first whole message: strangers do not get to keep places.
+const FIRST_TIMEOUT: Duration = Duration::from_secs(60);
+/// A connection on which nothing came for this long is closed: phones refresh or ping far more often.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(3 * 3600);
+/// The pause after a connection could not be accepted: it stays in the queue, and asking for it again at
+/// once would leave no time for the connections that are there.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+#[derive(Debug)]
+pub(super) enum TcpEvent {
+    Message(Flow, Vec<u8>),
+    Closed(u64, Vec<ClientKey>),
+    Nothing,
+}
+
+/// What a connection's task says.
+#[derive(Debug)]
+enum Said {
+    Frame(u64, Vec<u8>),
+    Gone(u64),
+}
+
+#[derive(Debug)]
+struct Connection {
+    flow: Flow,
+    packets: mpsc::Sender<Packet>,
+    clients: VecDeque<ClientKey>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct TcpSide {
+    listeners: Vec<(u16, TcpListener)>,
+    /// Nothing is accepted until this is over.
+    pause: Option<Pin<Box<Sleep>>>,
+    /// Was the last connection one that could not be accepted?
+    is_short: bool,
+    connections: HashMap<u64, Connection>,
+    by_remote: HashMap<SocketAddr, u64>,
+    next: u64,
+    max: usize,
+    said_tx: mpsc::Sender<Said>,
+    said_rx: mpsc::Receiver<Said>,
+}
+
+impl TcpSide {
+    pub(super) fn new(max: usize) -> Self {
+        let (said_tx, said_rx) = mpsc::channel(FRAMES_MAX);
+        Self {
+            listeners: Vec::new(),
+            pause: None,
+            is_short: false,
+            connections: HashMap::new(),
+            by_remote: HashMap::new(),
+            next: 1,
+            max,
+            said_tx,
+            said_rx,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.connections.len()
+    }
+
+    pub(super) fn listen(&mut self, index: u16, address: SocketAddr) -> io::Result<SocketAddr> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(1024)?;
+        let listener = TcpListener::from_std(socket.into())?;
+        let bound = listener.local_addr()?;
+        self.listeners.push((index, listener));
+        Ok(bound)
+    }
+
+    pub(super) fn poll_event(&mut self, cx: &mut Context<'_>, locals: &Locals) -> Poll<TcpEvent> {
+        // One at most, so that a flood of connections does not silence those that are there.
+        let has_accepted = self.poll_accept(cx, locals).is_ready();
+        match self.said_rx.poll_recv(cx) {
+            Poll::Ready(Some(Said::Frame(id, bytes))) => {
+                Poll::Ready(match self.connections.get(&id) {
+                    Some(connection) => TcpEvent::Message(connection.flow, bytes),
+                    None => TcpEvent::Nothing,
+                })
+            }
+            Poll::Ready(Some(Said::Gone(id))) => Poll::Ready(self.close(id)),
+            Poll::Ready(None) | Poll::Pending if has_accepted => Poll::Ready(TcpEvent::Nothing),
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Takes one connection in, if there is one and it may be taken.
+    fn poll_accept(&mut self, cx: &mut Context<'_>, locals: &Locals) -> Poll<()> {
+        if let Some(pause) = &mut self.pause {
+            ready!(pause.as_mut().poll(cx));
+            self.pause = None;
+        }
+        for at in 0..self.listeners.len() {
+            let Some((index, listener)) = self.listeners.get(at) else { continue };
+            let Poll::Ready(accepted) = listener.poll_accept(cx) else { continue };
+            match accepted {
+                Ok((stream, remote)) => {
+                    let (index, bound) = (*index, listener.local_addr().ok());
+                    let local =
+                        bound.map_or(remote, |bound| locals.written(bound, Some(remote.ip())));
+                    self.is_short = false;
+                    self.accepted(index, local, stream, remote);
+                    return Poll::Ready(());
+                }
+                // The peer gave up before it was its turn.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {
+                    return Poll::Ready(());
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut self.is_short, true) {
+                        tracing::error!(%error, "no further connection can be accepted");
+                    }
+                    let mut pause = Box::pin(sleep(ACCEPT_RETRY));
+                    // Asked once, it wakes this task when it is over.
+                    let _ = pause.as_mut().poll(cx);
+                    self.pause = Some(pause);
+                    return Poll::Pending;
+                }
+            }
+        }
+        Poll::Pending
+    }
+
+    fn accepted(
+        &mut self,
+        listener: u16,
+        local: SocketAddr,
+        stream: TcpStream,
+        remote: SocketAddr,
+    ) {
+        if self.connections.len() >= self.max {
+            // Dropping the stream closes it; the peer sees that at once.
+            return;
+        }
+        let _ = stream.set_nodelay(true);
+        self.add(listener, local, remote, |id, said, packets| async move {
+            serve(id, stream, remote, said, packets).await;
+        });
+    }
+
+    fn add<F>(
+        &mut self,
+        listener: u16,
+        local: SocketAddr,
+        remote: SocketAddr,
+        task: impl FnOnce(u64, mpsc::Sender<Said>, mpsc::Receiver<Packet>) -> F,
+    ) -> u64
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        let id = self.next;
+        self.next += 1;
+        let (packets_tx, packets_rx) = mpsc::channel(PACKETS_MAX);
+        let task = tokio::task::spawn_local(task(id, self.said_tx.clone(), packets_rx));
+        let flow = Flow { transport: Transport::Tcp, listener, local, remote, connection: id };
+        self.by_remote.insert(remote, id);
+        self.connections
+            .insert(id, Connection { flow, packets: packets_tx, clients: VecDeque::new(), task });
+        id
+    }
+
+    /// Sends on an open connection; false if there is none.
+    pub(super) fn send(&mut self, id: u64, packet: &Packet, client: Option<ClientKey>) -> bool {
+        let Some(connection) = self.connections.get_mut(&id) else { return false };
+        if connection.packets.try_send(packet.clone()).is_err() {
+            let _ = self.said_tx.try_send(Said::Gone(id));
+            return false;
+        }
+        if let Some(client) = client {
+            if connection.clients.len() >= CLIENTS_MAX {
+                connection.clients.pop_front();
+            }
+            connection.clients.push_back(client);
+        }
+        true
+    }
+
+    /// Sends to an address: on the connection that is there, else on a new one.
+    pub(super) fn connect_and_send(
+        &mut self,
+        listener: u16,
+        local: SocketAddr,
+        to: SocketAddr,
+        packet: Packet,
+        client: Option<ClientKey>,
+    ) -> bool {
+        if let Some(id) = self.by_remote.get(&to).copied()
+            && self.send(id, &packet, client)
+        {
+            return true;
+        }
+        if self.connections.len() >= self.max {
+            return false;
+        }
+        let id = self.add(listener, local, to, |id, said, packets| async move {
+            match timeout(CONNECT_TIMEOUT, TcpStream::connect(to)).await {
+                Ok(Ok(stream)) => {
+                    let _ = stream.set_nodelay(true);
+                    serve(id, stream, to, said, packets).await;
+                }
+                _ => {
+                    let _ = said.send(Said::Gone(id)).await;
+                }
+            }
+        });
+        self.send(id, &packet, client)
+    }
+
+    fn close(&mut self, id: u64) -> TcpEvent {
+        let Some(mut connection) = self.connections.remove(&id) else { return TcpEvent::Nothing };
+        if self.by_remote.get(&connection.flow.remote) == Some(&id) {
+            self.by_remote.remove(&connection.flow.remote);
+        }
+        TcpEvent::Closed(id, std::mem::take(&mut connection.clients).into())
+    }
+}
+
+/// The writing half of a connection, with the two lines that lead into it.
+struct Writer {
+    half: OwnedWriteHalf,
+    packets: mpsc::Receiver<Packet>,
+    /// Pongs and refusals: they are no business of the switchboard. A peer that pings faster than it reads
+    /// loses pongs.
+    replies: mpsc::Receiver<Vec<u8>>,
+}
+
+impl Writer {
+    async fn write(&mut self, bytes: &[u8]) -> bool {
+        matches!(timeout(WRITE_TIMEOUT, self.half.write_all(bytes)).await, Ok(Ok(())))
+    }
+
+    /// Writes what comes until the peer takes no more or nobody has anything to say.
+    async fn run(&mut self) {
+        loop {
+            let is_written = tokio::select! {
+                Some(packet) = self.packets.recv() => self.write(&packet).await,
+                Some(reply) = self.replies.recv() => self.write(&reply).await,
+                else => return,
+            };
+            if !is_written {
+                return;
+            }
+        }
+    }
+
+    /// Writes the replies that are still owed, and closes.
+    async fn finish(mut self) {
+        while let Ok(reply) = self.replies.try_recv() {
+            self.write(&reply).await;
+        }
+        let _ = timeout(WRITE_TIMEOUT, self.half.shutdown()).await;
+    }
+}
+
+/// Reads and writes one connection until either side is done with it.
+async fn serve(
+    id: u64,
+    stream: TcpStream,
+    remote: SocketAddr,
+    said: mpsc::Sender<Said>,
+    packets: mpsc::Receiver<Packet>,
+) {
+    let (reader, half) = stream.into_split();
+    let (reply_tx, replies) = mpsc::channel(4);
+    let mut writer = Writer { half, packets, replies };
+    tokio::select! {
+        () = read((id, remote), reader, &said, &reply_tx) => {}
+        () = writer.run() => {}
+    }
+    writer.finish().await;
+    let _ = said.send(Said::Gone(id)).await;
+}
+
+/// Cuts messages out of what comes, until the peer closes or cannot be understood.
+async fn read(
+    (id, remote): (u64, SocketAddr),
+    mut reader: OwnedReadHalf,
+    said: &mpsc::Sender<Said>,
+    replies: &mpsc::Sender<Vec<u8>>,
+) {
+    let mut framer = Framer::default();
+    let mut buffer = vec![0; 16 * 1024];
+    let (mut deadline, mut has_spoken) = (Deadline::now() + FIRST_TIMEOUT, false);
+    loop {
+        let Ok(Ok(length)) = timeout_at(deadline, reader.read(&mut buffer)).await else { return };
+        if length == 0 {
+            return;
+        }
+        framer.push(buffer.get(..length).unwrap_or(&[]));
+        while let Some(frame) = framer.next_frame() {
+            match frame {
+                Frame::Message(bytes) => {
+                    has_spoken = true;
+                    if said.send(Said::Frame(id, bytes)).await.is_err() {
+                        return;
+                    }
+                }
+                Frame::Ping => {
+                    let _ = replies.try_send(b"\r\n".to_vec());
+                }
+                Frame::Broken { head, .. } => {
+                    if let Some(refusal) = refusal(&head, remote) {
+                        let _ = replies.try_send(refusal);
+                    }
+                    return;
+                }
+            }
+        }
+        if has_spoken {
+            deadline = Deadline::now() + IDLE_TIMEOUT;
+        }
+    }
+}
+
+/// The 400 for a stream that cannot be framed, if its head is a request that can be answered.
+fn refusal(head: &[u8], remote: SocketAddr) -> Option<Vec<u8>> {
+    let mut text = head.to_vec();
+    if !text.windows(4).any(|window| window == b"\r\n\r\n") {
+        text.extend_from_slice(b"\r\n\r\n");
+    }
+    let request = match Message::parse(&text) {
+        Parsed::Message(message) | Parsed::Refuse(message, _) if message.is_request() => message,
+        _ => return None,
+    };
+    request.top_via()?;
+    // Of the flow a response needs only where the request came from.
+    let local = SocketAddr::from(([0, 0, 0, 0], 0));
+    let flow = Flow { transport: Transport::Tcp, listener: 0, local, remote, connection: 0 };
+    let reason = "Bad Request: the stream cannot be framed";
+    Some(Builder::response(&request, 400, reason, None, &flow).finish().to_vec())
+}

@@ -1,0 +1,366 @@
+//! The switchboard's task: the SIP sockets, the switchboard machine and the mailboxes of the calls.
+
+mod commands;
+mod media;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant as Deadline, sleep_until};
+
+use super::call_task::{self, MAILBOX_MAX, Told, Tools};
+use super::command::CommandRequest;
+use super::config::Loaded;
+use super::media_io::MediaEvent;
+use super::sip_io::{Arrival, SipIo};
+use super::store::StoredBinding;
+use crate::proto::sip::registration::Binding;
+use crate::proto::sip::transport::{Flow, Transport};
+use crate::proto::time::{Instant, Wall};
+use crate::switch::call::{self, Input};
+use crate::switch::cause;
+use crate::switch::cdr::record::{CallId, HungUpBy};
+use crate::switch::snapshot::Snapshot;
+use crate::switch::switchboard::{Output, Switchboard};
+
+/// Batches of outputs of all calls on their way here. When it is full the calls wait, which slows only
+/// them: the switchboard itself never waits for a call.
+pub const OUTPUTS_MAX: usize = 4096;
+/// Batches of one source that are served before the others have their turn.
+const TURN: usize = 64;
+/// The largest datagram.
+const DATAGRAM_MAX: usize = 65_535;
+/// How often names of trunks are looked up again.
+const RESOLVE_EVERY: Duration = Duration::from_secs(60);
+/// How long calls that were told to end at shutdown may take.
+const HANG_UP_TIME: Duration = Duration::from_secs(3);
+
+/// What the task is set up with.
+pub struct Setup {
+    /// The switchboard.
+    pub switchboard: Switchboard,
+    /// Its sockets.
+    pub sip: SipIo,
+    /// What calls work with.
+    pub tools: Tools,
+    /// What calls want sent.
+    pub outputs: mpsc::Receiver<(CallId, Vec<call::Output>)>,
+    /// What the media plane tells.
+    pub media: mpsc::Receiver<(u64, MediaEvent)>,
+    /// Outside wishes.
+    pub commands: mpsc::Receiver<CommandRequest>,
+    /// The configuration in force and where it is read from.
+    pub loaded: Loaded,
+    /// The configuration folder.
+    pub config_dir: PathBuf,
+    /// Becomes true when the daemon is to stop.
+    pub stop: watch::Receiver<bool>,
+    /// How long live calls may go on after that.
+    pub drain: Duration,
+}
+
+/// A live call as the task knows it.
+struct LiveCall {
+    mailbox: mpsc::Sender<Told>,
+}
+
+/// The task's state.
+struct SwitchboardTask {
+    switchboard: Switchboard,
+    sip: SipIo,
+    tools: Tools,
+    calls: HashMap<CallId, LiveCall>,
+    loaded: Loaded,
+    config_dir: PathBuf,
+    out: Vec<Output>,
+    overfull: u64,
+    is_draining: bool,
+    reload_tx: mpsc::Sender<commands::Reloaded>,
+}
+
+/// Runs until the daemon stops and its calls are over.
+pub async fn run(setup: Setup) {
+    let Setup {
+        switchboard,
+        sip,
+        tools,
+        mut outputs,
+        mut media,
+        mut commands,
+        loaded,
+        config_dir,
+        mut stop,
+        drain,
+    } = setup;
+    let (reload_tx, mut reloads) = mpsc::channel(4);
+    let mut task = SwitchboardTask {
+        switchboard,
+        sip,
+        tools,
+        calls: HashMap::new(),
+        loaded,
+        config_dir,
+        out: Vec::new(),
+        overfull: 0,
+        is_draining: false,
+        reload_tx,
+    };
+    let mut buffer = vec![0_u8; DATAGRAM_MAX];
+    let mut resolve = tokio::time::interval(RESOLVE_EVERY);
+    let mut hang_up_at = None;
+    let mut leave_at: Option<Deadline> = None;
+    loop {
+        task.carry_out();
+        if task.is_draining && task.calls.is_empty() {
+            break;
+        }
+        let next = task.switchboard.next_timeout().map(|at| task.tools.clock.deadline(at).into());
+        tokio::select! {
+            arrival = std::future::poll_fn(|cx| task.sip.poll_next(cx, &mut buffer)) => {
+                task.arrivals(arrival, &mut buffer);
+            }
+            Some(first) = outputs.recv() => {
+                task.call_wants(first);
+                for _ in 0..TURN {
+                    let Ok(next) = outputs.try_recv() else { break };
+                    task.call_wants(next);
+                }
+            }
+            Some((call, event)) = media.recv() => task.media_event(CallId(call), event),
+            Some(request) = commands.recv() => task.command(request),
+            Some(reloaded) = reloads.recv() => task.reloaded(reloaded),
+            () = sleep_opt(next) => {
+                let now = task.tools.clock.now();
+                task.switchboard.handle_timeout(now, &mut task.out);
+            }
+            _ = resolve.tick() => task.resolve_names(),
+            Ok(()) = stop.changed() => {
+                let patience = task.drain(drain);
+                if leave_at.is_none() {
+                    hang_up_at = Some(task.soon(patience));
+                }
+            }
+            () = sleep_opt(hang_up_at) => {
+                hang_up_at = None;
+                leave_at = Some(task.soon(HANG_UP_TIME));
+                task.hang_up_all();
+            }
+            () = sleep_opt(leave_at) => break,
+        }
+    }
+}
+
+async fn sleep_opt(at: Option<Deadline>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl SwitchboardTask {
+    fn soon(&self, span: Duration) -> Deadline {
+        Deadline::from_std(self.tools.clock.deadline(self.tools.clock.now() + span))
+    }
+
+    /// Takes no more calls. The first signal leaves the live ones some time, the second none.
+    fn drain(&mut self, time: Duration) -> Duration {
+        let patience = if self.is_draining { Duration::ZERO } else { time };
+        self.is_draining = true;
+        self.switchboard.drain();
+        tracing::info!(calls = self.calls.len(), seconds = patience.as_secs(), "draining");
+        patience
+    }
+
+    /// Serves what arrived, and what else is there, up to a turn's worth.
+    fn arrivals(&mut self, first: Arrival, buffer: &mut [u8]) {
+        self.sip.tick(self.tools.clock.now());
+        self.arrival(first, buffer);
+        let waker = std::task::Waker::noop();
+        let mut cx = std::task::Context::from_waker(waker);
+        for _ in 0..TURN {
+            self.carry_out();
+            // A waker that does nothing is enough: what is not there now is asked for again by the loop.
+            let std::task::Poll::Ready(next) = self.sip.poll_next(&mut cx, buffer) else { break };
+            self.arrival(next, buffer);
+        }
+    }
+
+    fn arrival(&mut self, arrival: Arrival, buffer: &[u8]) {
+        let now = self.tools.clock.now();
+        match arrival {
+            Arrival::Datagram(flow, length) => {
+                let bytes = buffer.get(..length).unwrap_or(&[]);
+                self.switchboard.receive(now, flow, bytes, &mut self.out);
+            }
+            Arrival::Message(flow, bytes) => {
+                self.switchboard.receive(now, flow, &bytes, &mut self.out)
+            }
+            Arrival::Failed(client) => {
+                self.switchboard.transport_failed(now, client, &mut self.out)
+            }
+            Arrival::Closed(connection) => {
+                self.switchboard.connection_closed(now, connection, &mut self.out)
+            }
+            Arrival::Resolved(name, addresses) => self.switchboard.resolved(now, &name, &addresses),
+        }
+    }
+
+    fn call_wants(&mut self, (call, outputs): (CallId, Vec<call::Output>)) {
+        let now = self.tools.clock.now();
+        for output in outputs {
+            if matches!(output, call::Output::Done) {
+                self.calls.remove(&call);
+            }
+            self.switchboard.from_call(now, call, output, &mut self.out);
+        }
+    }
+
+    /// Carries out what the switchboard wants, until it wants nothing more.
+    fn carry_out(&mut self) {
+        while !self.out.is_empty() {
+            for output in std::mem::take(&mut self.out) {
+                match output {
+                    Output::Transmit { dest, packet, client } => {
+                        self.sip.send(dest, packet, client)
+                    }
+                    Output::StartCall(start) => self.start_call(*start),
+                    Output::ToCall(call, input) => self.tell_call(call, input),
+                    Output::StoreBindings { aor, bindings } => self.store_bindings(aor, &bindings),
+                    Output::Event { kind, fields } => self.publish(kind, fields),
+                }
+            }
+        }
+    }
+
+    fn start_call(&mut self, start: call::Start) {
+        let (mailbox, inbox) = mpsc::channel(MAILBOX_MAX);
+        self.calls.insert(start.began.call, LiveCall { mailbox });
+        tokio::task::spawn_local(call_task::run(start, self.tools.clone(), inbox));
+    }
+
+    fn tell_call(&mut self, call: CallId, input: Box<Input>) {
+        let Some(live) = self.calls.get(&call) else { return };
+        match live.mailbox.try_send(Told::Input(input)) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Full(_)) => self.overfull += 1,
+            Err(mpsc::error::TrySendError::Closed(_)) => {
+                self.calls.remove(&call);
+                // Its task died without a word: nobody else gives its ports back.
+                let _ = self.tools.media.close(call.0);
+                let now = self.tools.clock.now();
+                self.switchboard.forget(now, call, &mut self.out);
+            }
+        }
+    }
+
+    fn publish(&self, kind: &'static str, fields: Vec<(&'static str, String)>) {
+        if kind == "auth.failed" {
+            let get = |wanted: &str| {
+                fields.iter().find(|(name, _)| *name == wanted).map_or("", |(_, value)| value)
+            };
+            tracing::warn!(
+                from = get("from"),
+                method = get("method"),
+                reason = get("reason"),
+                "login refused"
+            );
+        }
+        let object: serde_json::Map<String, Value> =
+            fields.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
+        self.tools.events.publish(kind, &Value::Object(object));
+    }
+
+    fn store_bindings(&self, aor: String, bindings: &[Binding]) {
+        let now = self.tools.clock.now();
+        let wall = self.tools.clock.wall();
+        let list = bindings.iter().map(|binding| stored(binding, now, wall)).collect();
+        if let Err(error) = self.tools.store.bindings_set(aor, list) {
+            tracing::error!(%error, "bindings not stored");
+        }
+    }
+
+    /// Asks for the addresses of trunks that are configured by name.
+    fn resolve_names(&mut self) {
+        let names: Vec<_> = self
+            .switchboard
+            .snapshot()
+            .trunks
+            .iter()
+            .flat_map(|trunk| &trunk.peers)
+            .filter(|peer| peer.host.parse::<IpAddr>().is_err() && !peer.host.starts_with('['))
+            .map(|peer| peer.host.clone())
+            .collect();
+        for name in names {
+            self.sip.resolve(&name);
+        }
+    }
+
+    fn hang_up_all(&mut self) {
+        let calls: Vec<_> = self.calls.keys().copied().collect();
+        for call in calls {
+            self.tell_call(call, Box::new(Input::HangUp(&cause::SHUTTING_DOWN, HungUpBy::System)));
+        }
+    }
+
+    /// Puts a checked configuration in force.
+    fn apply(&mut self, loaded: Loaded) -> u64 {
+        let now = self.tools.clock.now();
+        let revision = self.loaded.snapshot.revision + 1;
+        self.loaded = loaded;
+        self.loaded.snapshot.revision = revision;
+        let snapshot: Arc<Snapshot> = Arc::new(self.loaded.snapshot.clone());
+        self.switchboard.reload(now, snapshot, &mut self.out);
+        self.resolve_names();
+        revision
+    }
+}
+
+/// A binding as the database keeps it.
+fn stored(binding: &Binding, now: Instant, wall: Wall) -> StoredBinding {
+    let flow = &binding.flow;
+    StoredBinding {
+        contact: binding.contact.clone(),
+        expires_at: wall.plus(binding.expires_at.since(now)),
+        call_id: binding.call_id.clone(),
+        cseq: binding.cseq,
+        path: binding.path.clone(),
+        instance: binding.instance.clone(),
+        reg_id: binding.reg_id,
+        flow: format!("{} {} {} {}", flow.transport.word(), flow.listener, flow.local, flow.remote),
+        user_agent: binding.user_agent.clone(),
+        q: binding.q,
+    }
+}
+
+/// A binding as it was stored before a restart; `None` if it has expired or its flow was a connection,
+/// which did not survive.
+#[must_use]
+pub fn restored(stored: &StoredBinding, now: Instant, wall: Wall) -> Option<Binding> {
+    let left =
+        u64::try_from(stored.expires_at.0.saturating_sub(wall.0)).ok().filter(|left| *left > 0)?;
+    let mut words = stored.flow.split(' ');
+    let transport = Transport::from_word(words.next()?)?;
+    let listener = words.next()?.parse().ok()?;
+    let local = words.next()?.parse().ok()?;
+    let remote = words.next()?.parse().ok()?;
+    if transport.is_reliable() {
+        return None;
+    }
+    Some(Binding {
+        contact: stored.contact.clone(),
+        expires_at: now + Duration::from_micros(left),
+        call_id: stored.call_id.clone(),
+        cseq: stored.cseq,
+        q: stored.q,
+        path: stored.path.clone(),
+        instance: stored.instance.clone(),
+        reg_id: stored.reg_id,
+        flow: Flow { transport, listener, local, remote, connection: 0 },
+        user_agent: stored.user_agent.clone(),
+    })
+}

@@ -1,0 +1,372 @@
+//! Serving commands: what an operator asks of the live daemon.
+
+use std::path::Path;
+
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::edge::command::reply::{
+    CallDetail, CallRow, ContactRow, DoctorReply, DoctorRow, LegRow, OriginateReply, PhoneRow,
+    RecordsReply, ReloadReply, SegmentRow, StatusReply, TimelineRow, TrunkRow, rfc3339,
+};
+use crate::edge::command::{Command, CommandError};
+use crate::edge::config::{self, Diagnostic};
+use crate::switch::call::{Phase, View};
+use crate::switch::switchboard::OriginateError;
+
+/// How long a call may take to show itself.
+const VIEW_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A configuration that was read for a reload, and who waits for the outcome.
+pub(super) struct Reloaded {
+    result: Result<Box<Loaded>, Vec<Diagnostic>>,
+    is_dry_run: bool,
+    request: CommandRequest,
+}
+
+impl SwitchboardTask {
+    pub(super) fn command(&mut self, request: CommandRequest) {
+        match request.command.clone() {
+            Command::Status => self.status_with_answered(request),
+            Command::Phones => request.answer(Ok(self.phones())),
+            Command::Trunks => request.answer(Ok(self.trunks())),
+            Command::Calls => self.calls_list(request),
+            Command::CallShow { call } => self.call_show(call, request),
+            Command::CallOriginate { from, to } => {
+                let reply = self.originate(&from, &to);
+                request.answer(reply);
+            }
+            Command::CallHangup { call } => {
+                let is_live = self.calls.contains_key(&call);
+                if is_live {
+                    self.tell_call(
+                        call,
+                        Box::new(Input::HangUp(&cause::OPERATOR, HungUpBy::Operator)),
+                    );
+                }
+                request.answer(if is_live {
+                    Ok(json!({}))
+                } else {
+                    Err(CommandError::NoSuchCall(call))
+                });
+            }
+            Command::Records(filter) => {
+                let store = self.tools.store.clone();
+                tokio::task::spawn_blocking(move || {
+                    let reply =
+                        store.records(&filter).map(|rows| RecordsReply::page(rows, filter.limit));
+                    request.answer(reply.map_err(CommandError::Store));
+                });
+            }
+            Command::Events { .. } => {
+                request.answer::<()>(Err(CommandError::Internal("events are served elsewhere")))
+            }
+            Command::Reload { is_dry_run } => self.reload(is_dry_run, request),
+            Command::Doctor => request.answer(Ok(self.doctor())),
+        }
+    }
+
+    fn status(&self) -> StatusReply {
+        let counts = self.switchboard.counts();
+        let snapshot = self.switchboard.snapshot();
+        let now = self.tools.clock.now();
+        let trunks = self.switchboard.trunks(now);
+        let registered = snapshot
+            .phones
+            .keys()
+            .filter(|e| !self.switchboard.registrar().bindings(e, now).is_empty());
+        StatusReply {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_seconds: now.since(Instant::START).as_secs_f64(),
+            revision: snapshot.revision,
+            is_draining: self.is_draining,
+            calls: counts.calls as u64,
+            calls_answered: 0,
+            calls_max: snapshot.limits.calls_max as u64,
+            phones: snapshot.phones.len() as u64,
+            phones_registered: registered.count() as u64,
+            trunks: trunks.len() as u64,
+            trunks_up: trunks
+                .iter()
+                .filter(|trunk| matches!(trunk.state, "up" | "configured"))
+                .count() as u64,
+            listen: self
+                .sip
+                .locals()
+                .listeners
+                .iter()
+                .map(|(t, address)| format!("{}:{address}", t.word()))
+                .collect(),
+            last_event: self.tools.events.newest(),
+        }
+    }
+
+    /// Only the calls know whether they are answered: each is asked.
+    fn status_with_answered(&self, request: CommandRequest) {
+        let mut reply = self.status();
+        let waiting: Vec<_> =
+            self.calls.keys().filter_map(|call| self.view_of(*call, false)).collect();
+        tokio::task::spawn_local(async move {
+            for view in waiting {
+                if let Ok(Ok(view)) = tokio::time::timeout(VIEW_TIMEOUT, view).await {
+                    reply.calls_answered += u64::from(view.phase == Phase::Talking);
+                }
+            }
+            request.answer(Ok(reply));
+        });
+    }
+
+    fn phones(&self) -> Vec<PhoneRow> {
+        let now = self.tools.clock.now();
+        let snapshot = self.switchboard.snapshot();
+        let mut rows: Vec<_> = snapshot
+            .phones
+            .values()
+            .map(|phone| {
+                let contacts = self.switchboard.registrar().bindings(&phone.extension, now);
+                PhoneRow {
+                    extension: phone.extension.clone(),
+                    name: phone.name.clone(),
+                    contacts: contacts
+                        .into_iter()
+                        .map(|binding| contact_row(binding, now))
+                        .collect(),
+                }
+            })
+            .collect();
+        rows.sort_by(|a, b| a.extension.cmp(&b.extension));
+        rows
+    }
+
+    fn trunks(&self) -> Vec<TrunkRow> {
+        let now = self.tools.clock.now();
+        let snapshot = self.switchboard.snapshot();
+        self.switchboard
+            .trunks(now)
+            .into_iter()
+            .map(|view| {
+                let trunk = snapshot.trunk(&view.name);
+                let peers = trunk.map(|trunk| trunk.peers.as_slice()).unwrap_or_default();
+                TrunkRow {
+                    name: view.name,
+                    mode: view.mode.to_owned(),
+                    state: view.state.to_owned(),
+                    reason: view.reason,
+                    calls: view.calls as u64,
+                    peers: peers
+                        .iter()
+                        .map(|peer| {
+                            format!("{}:{}:{}", peer.transport.word(), peer.host, peer.port)
+                        })
+                        .collect(),
+                    expires_in_seconds: None,
+                }
+            })
+            .collect()
+    }
+
+    /// Asks a call's task to show itself.
+    fn view_of(&self, call: CallId, with_story: bool) -> Option<oneshot::Receiver<View>> {
+        let (tx, rx) = oneshot::channel();
+        self.calls.get(&call)?.mailbox.try_send(Told::View(with_story, tx)).ok()?;
+        Some(rx)
+    }
+
+    fn calls_list(&self, request: CommandRequest) {
+        let waiting: Vec<_> =
+            self.calls.keys().filter_map(|call| self.view_of(*call, false)).collect();
+        tokio::task::spawn_local(async move {
+            let mut rows = Vec::with_capacity(waiting.len());
+            for view in waiting {
+                if let Ok(Ok(view)) = tokio::time::timeout(VIEW_TIMEOUT, view).await
+                    && !matches!(view.phase, Phase::Closing | Phase::Over)
+                {
+                    rows.push(call_row(&view));
+                }
+            }
+            rows.sort_by(|a, b| a.id.cmp(&b.id));
+            request.answer(Ok(rows));
+        });
+    }
+
+    fn call_show(&self, call: CallId, request: CommandRequest) {
+        let view = self.view_of(call, true);
+        let store = self.tools.store.clone();
+        tokio::task::spawn_local(async move {
+            if let Some(view) = view
+                && let Ok(Ok(view)) = tokio::time::timeout(VIEW_TIMEOUT, view).await
+                && !matches!(view.phase, Phase::Closing | Phase::Over)
+            {
+                return request.answer(Ok(call_detail(&view)));
+            }
+            // It is over, or about to be: its record is on its way to the disk.
+            let found = tokio::task::spawn_blocking(move || {
+                store.flush(VIEW_TIMEOUT)?;
+                store.record(call)
+            });
+            request.answer(match found.await {
+                Ok(Ok(Some(detail))) => Ok(detail),
+                Ok(Ok(None)) => Err(CommandError::NoSuchCall(call)),
+                Ok(Err(error)) => Err(CommandError::Store(error)),
+                Err(_) => Err(CommandError::Internal("the reader of records failed")),
+            });
+        });
+    }
+
+    fn originate(&mut self, from: &str, to: &str) -> Result<OriginateReply, CommandError> {
+        let now = self.tools.clock.now();
+        match self.switchboard.originate(now, from, to, &mut self.out) {
+            Ok(call) => Ok(OriginateReply { call: call.to_string() }),
+            Err(OriginateError::NoSuchPhone) => Err(CommandError::NoSuchPhone(from.to_owned())),
+            Err(OriginateError::NotRegistered) => Err(CommandError::Refused(&cause::UNREACHABLE)),
+            Err(OriginateError::Refused) => Err(CommandError::Refused(&cause::LIMIT)),
+        }
+    }
+
+    /// Reads the files on another thread; the outcome comes back to the loop.
+    fn reload(&self, is_dry_run: bool, request: CommandRequest) {
+        let (dir, tx) = (self.config_dir.clone(), self.reload_tx.clone());
+        tokio::task::spawn_local(async move {
+            let read =
+                tokio::task::spawn_blocking(move || config::load(Path::new(&dir)).map(Box::new))
+                    .await;
+            match read {
+                Ok(result) => {
+                    let _ = tx.send(Reloaded { result, is_dry_run, request }).await;
+                }
+                Err(_) => request.answer::<()>(Err(CommandError::Internal(
+                    "the configuration could not be read",
+                ))),
+            }
+        });
+    }
+
+    pub(super) fn reloaded(&mut self, reloaded: Reloaded) {
+        let Reloaded { result, is_dry_run, request } = reloaded;
+        let loaded = match result {
+            Ok(loaded) => *loaded,
+            Err(diagnostics) => {
+                tracing::error!(
+                    errors = diagnostics.len(),
+                    "configuration refused, the old one stays in force"
+                );
+                return request.answer::<()>(Err(CommandError::BadConfiguration(diagnostics)));
+            }
+        };
+        let plan = config::diff(&self.loaded, &loaded);
+        let warnings = loaded
+            .warnings
+            .iter()
+            .filter_map(|warning| serde_json::to_value(warning).ok())
+            .collect();
+        let revision = if is_dry_run || plan.is_empty() {
+            self.loaded.snapshot.revision
+        } else {
+            self.apply(loaded)
+        };
+        let text = plan.to_string();
+        if !is_dry_run {
+            tracing::info!(revision, plan = %text, "configuration reloaded");
+            self.tools
+                .events
+                .publish("config.reloaded", &json!({ "revision": revision, "plan": text }));
+        }
+        request.answer(Ok(ReloadReply {
+            is_applied: !is_dry_run,
+            revision,
+            text,
+            plan: serde_json::to_value(&plan).unwrap_or_default(),
+            warnings,
+        }));
+    }
+
+    /// Everything that should be zero, or equal to the live calls, when nothing is wrong.
+    fn doctor(&self) -> DoctorReply {
+        let counts = self.switchboard.counts();
+        let media = self.tools.media.counters();
+        let store = self.tools.store.stats();
+        let calls = self.calls.len() as u64;
+        // A call that has ended may still wait for the answer to its BYE, without ports and journal.
+        let none_left = (calls == 0).then_some(0);
+        let row = |name: &str, value: u64, expected: Option<u64>| DoctorRow {
+            name: name.to_owned(),
+            value,
+            expected,
+        };
+        DoctorReply {
+            rows: vec![
+                row("calls", calls, None),
+                row("calls in the directory", counts.calls as u64, Some(calls)),
+                row("dialogs", counts.dialogs as u64, none_left),
+                row("client transactions", counts.client_transactions as u64, None),
+                row("server transactions", counts.server_transactions as u64, None),
+                row("media calls", media.calls, none_left),
+                row("media port pairs in use", media.port_pairs_used, none_left),
+                row("media port pairs free", media.port_pairs_free, None),
+                row("journal rows", store.journal, none_left),
+                row("store queue", store.queued, Some(0)),
+                row("store spilled", store.spilled, Some(0)),
+                row("records lost", store.lost, Some(0)),
+                row("store failures", store.failures, Some(0)),
+                row("call mailboxes overfull", self.overfull, Some(0)),
+                row("connections", self.sip.connections() as u64, None),
+                row("phones registered", counts.registered as u64, None),
+                row("nonces remembered", counts.nonces as u64, None),
+                row("messages dropped", counts.dropped, None),
+                row("requests challenged", counts.challenged, None),
+            ],
+        }
+    }
+}
+
+fn contact_row(binding: &Binding, now: Instant) -> ContactRow {
+    ContactRow {
+        uri: binding.contact.clone(),
+        transport: binding.flow.transport.word().to_owned(),
+        from: binding.flow.remote.to_string(),
+        expires_in_seconds: binding.expires_at.since(now).as_secs(),
+        user_agent: binding.user_agent.clone(),
+    }
+}
+
+fn call_row(view: &View) -> CallRow {
+    CallRow {
+        id: view.began.call.to_string(),
+        direction: view.began.direction.word().to_owned(),
+        caller: view.began.caller.clone(),
+        called: view.began.called.clone(),
+        trunk: view.began.trunk.clone(),
+        // A held call is one that talks, to the call; to the operator it is on hold.
+        state: view.segments.last().map_or(view.phase.word(), |now| now.kind.word()).to_owned(),
+        began: rfc3339(view.began.at),
+        answered: view.answered.map(rfc3339),
+        duration_seconds: view.age.as_secs_f64(),
+    }
+}
+
+fn call_detail(view: &View) -> CallDetail {
+    CallDetail {
+        call: call_row(view),
+        ended: None,
+        cause: None,
+        hung_up_by: None,
+        segments: view.segments.iter().map(SegmentRow::from).collect(),
+        timeline: view.timeline.iter().map(TimelineRow::from).collect(),
+        legs: view
+            .legs
+            .iter()
+            .map(|leg| LegRow {
+                leg: leg.leg.clone(),
+                party: leg.party.clone(),
+                sip_call_id: leg.sip_call_id.clone(),
+                signalling: leg.signalling.map(|address| address.to_string()),
+                audio: None,
+                status: 0,
+                packets_in: 0,
+                packets_out: 0,
+                lost: 0,
+                jitter_ms: 0.0,
+            })
+            .collect(),
+    }
+}

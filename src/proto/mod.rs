@@ -1,0 +1,8 @@
+//! Bytes to typed events and back: pure, without sockets, clock, threads or disk.
+
+pub mod nat;
+pub mod rtp;
+pub mod sdp;
+pub mod sip;
+pub mod time;
+pub mod token;

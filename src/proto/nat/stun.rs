@@ -1,0 +1,87 @@
+//! STUN binding requests on a SIP socket (RFC 5626 §8, RFC 8489): a phone behind a NAT asks how it is seen,
+//! and keeps its binding open by asking.
+
+use std::net::{IpAddr, SocketAddr};
+
+/// The fixed second word of every STUN message (RFC 8489 §5).
+const MAGIC: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
+/// The header: type, length, magic, transaction id.
+const HEADER: usize = 20;
+const BINDING_REQUEST: [u8; 2] = [0x00, 0x01];
+const BINDING_SUCCESS: [u8; 2] = [0x01, 0x01];
+const XOR_MAPPED_ADDRESS: [u8; 2] = [0x00, 0x20];
+
+/// Is this datagram STUN and not SIP? Its first two bits are zero, which no letter's are, and the magic is
+/// there (RFC 7983 §7).
+#[must_use]
+pub fn is_stun(bytes: &[u8]) -> bool {
+    bytes.len() >= HEADER
+        && bytes.first().is_some_and(|b| *b < 4)
+        && bytes.get(4..8) == Some(&MAGIC)
+}
+
+/// The answer to a binding request from `source`; `None` for anything else, which is dropped: indications
+/// want no answer, and a request with a wrong length is none.
+#[must_use]
+pub fn binding_response(request: &[u8], source: SocketAddr) -> Option<Vec<u8>> {
+    let header = request.get(..HEADER).filter(|_| is_stun(request))?;
+    let length = u16::from_be_bytes([*header.get(2)?, *header.get(3)?]);
+    if header.get(..2)? != BINDING_REQUEST || usize::from(length) + HEADER != request.len() {
+        return None;
+    }
+    // The address is masked with magic and transaction id, so that no NAT on the way rewrites it.
+    let mask = header.get(4..)?;
+    let (family, octets) = match source.ip() {
+        IpAddr::V4(ip) => (1, ip.octets().to_vec()),
+        IpAddr::V6(ip) => (2, ip.octets().to_vec()),
+    };
+    let value = 4 + octets.len();
+    let mut out = Vec::with_capacity(HEADER + 4 + value);
+    out.extend_from_slice(&BINDING_SUCCESS);
+    out.extend_from_slice(&u16::try_from(4 + value).ok()?.to_be_bytes());
+    out.extend_from_slice(mask);
+    out.extend_from_slice(&XOR_MAPPED_ADDRESS);
+    out.extend_from_slice(&u16::try_from(value).ok()?.to_be_bytes());
+    out.extend_from_slice(&[0, family]);
+    out.extend(source.port().to_be_bytes().iter().zip(mask).map(|(byte, mask)| byte ^ mask));
+    out.extend(octets.iter().zip(mask).map(|(byte, mask)| byte ^ mask));
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> Vec<u8> {
+        let mut bytes = vec![0, 1, 0, 0];
+        bytes.extend_from_slice(&MAGIC);
+        bytes.extend_from_slice(b"abcdefghijkl");
+        bytes
+    }
+
+    /// Row 40: the mapped address comes back masked, under the same transaction id.
+    #[test]
+    fn row_040_a_binding_request_is_told_its_address() {
+        let answer = binding_response(&request(), "192.0.2.1:32853".parse().unwrap()).unwrap();
+        assert_eq!(answer[..4], [1, 1, 0, 12]);
+        assert_eq!(answer[8..20], *b"abcdefghijkl");
+        // RFC 5769 §2.2 has this address and port with the same magic: 0xa147 and 0xe112a643.
+        assert_eq!(answer[20..], [0, 0x20, 0, 8, 0, 1, 0xa1, 0x47, 0xe1, 0x12, 0xa6, 0x43]);
+        let answer = binding_response(&request(), "[2001:db8::1]:5060".parse().unwrap()).unwrap();
+        assert_eq!((answer.len(), answer[25]), (44, 2));
+    }
+
+    #[test]
+    fn what_is_no_binding_request_gets_no_answer() {
+        let source = "192.0.2.1:1".parse().unwrap();
+        let mut indication = request();
+        indication[1] = 0x11;
+        let mut longer = request();
+        longer[3] = 4;
+        for bytes in [&indication[..], &longer, &request()[..19], b"OPTIONS sip:x SIP/2.0\r\n", b""]
+        {
+            assert_eq!(binding_response(bytes, source), None);
+        }
+        assert!(!is_stun(b"INVITE sip:a@b SIP/2.0"));
+    }
+}

@@ -1,0 +1,161 @@
+//! Symmetric RTP (RFC 4961): learning where a peer behind NAT really sends from,
+//! without letting a stranger take the stream (RFC 7362 §5).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::proto::rtp::{Header, Ssrc};
+use crate::proto::time::Instant;
+
+/// How long after (re)arming a source at another address may be believed.
+pub const ARMED_FOR: Duration = Duration::from_secs(5);
+/// Packets in sequence from one source before it is believed. Spraying ports
+/// with single packets gains nothing.
+pub const PROBATION: u8 = 3;
+/// A source silent for this long no longer defends its place.
+pub const QUIET_AFTER: Duration = Duration::from_millis(500);
+
+/// What to do with a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// From the peer.
+    Accept,
+    /// From the peer, who from now on is at this address.
+    Moved(SocketAddr),
+    /// From somebody else, or not yet believed: drop and count.
+    Stranger,
+}
+
+/// Where one leg's RTP comes from and goes to.
+///
+/// The address of the session description wins whenever it sends. While armed, a
+/// source elsewhere is believed after [`PROBATION`] packets in sequence; later,
+/// only another port of the same host.
+#[derive(Clone, Debug, Default)]
+pub struct Latch {
+    announced: Option<SocketAddr>,
+    current: Option<SocketAddr>,
+    armed_until: Instant,
+    /// When a packet was last accepted, and whether any was since arming.
+    last_accepted: Option<Instant>,
+    candidate: Option<Candidate>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    from: SocketAddr,
+    ssrc: Ssrc,
+    next_sequence: u16,
+    seen: u8,
+}
+
+impl Latch {
+    /// Opens the window, after an offer or answer. An address that differs from
+    /// the last announced one is believed at once; an equal one keeps what was
+    /// learned until the peer shows itself elsewhere.
+    pub fn arm(&mut self, now: Instant, announced: Option<SocketAddr>) {
+        if announced.is_some() && announced != self.announced {
+            self.current = None;
+            self.last_accepted = None;
+        }
+        self.announced = announced.or(self.announced);
+        self.armed_until = now + ARMED_FOR;
+        self.candidate = None;
+    }
+
+    /// Where to send: what was learned, else what was announced.
+    #[must_use]
+    pub fn destination(&self) -> Option<SocketAddr> {
+        self.current.or(self.announced)
+    }
+
+    /// The learned address, if it is not the announced one.
+    #[must_use]
+    pub fn learned(&self) -> Option<SocketAddr> {
+        self.current.filter(|current| Some(*current) != self.announced)
+    }
+
+    /// Judges a packet by where it came from.
+    pub fn packet(&mut self, now: Instant, from: SocketAddr, header: &Header) -> Verdict {
+        if Some(from) == self.current {
+            self.last_accepted = Some(now);
+            return Verdict::Accept;
+        }
+        if Some(from) == self.announced {
+            return self.move_to(now, from);
+        }
+        if !self.may_move_to(now, from) {
+            return Verdict::Stranger;
+        }
+        let seen = match self.candidate {
+            Some(known) if known.continues(from, header) => known.seen.saturating_add(1),
+            _ => 1,
+        };
+        if seen >= PROBATION {
+            return self.move_to(now, from);
+        }
+        let next_sequence = header.sequence.wrapping_add(1);
+        self.candidate = Some(Candidate { from, ssrc: header.ssrc, next_sequence, seen });
+        Verdict::Stranger
+    }
+
+    fn may_move_to(&self, now: Instant, from: SocketAddr) -> bool {
+        let is_quiet = self.last_accepted.is_none_or(|at| now.since(at) >= QUIET_AFTER);
+        let is_same_host = self.destination().is_some_and(|known| known.ip() == from.ip());
+        is_quiet && (is_same_host || now <= self.armed_until)
+    }
+
+    fn move_to(&mut self, now: Instant, to: SocketAddr) -> Verdict {
+        let is_known = self.destination() == Some(to);
+        self.current = Some(to);
+        self.last_accepted = Some(now);
+        self.candidate = None;
+        if is_known { Verdict::Accept } else { Verdict::Moved(to) }
+    }
+}
+
+impl Candidate {
+    fn continues(&self, from: SocketAddr, header: &Header) -> bool {
+        self.from == from && self.ssrc == header.ssrc && self.next_sequence == header.sequence
+    }
+}
+
+/// Where one leg's RTCP comes from and goes to. RTCP is too sparse to be on
+/// probation, so it follows the host that RTP has been found at.
+#[derive(Clone, Debug, Default)]
+pub struct RtcpLatch {
+    announced: Option<SocketAddr>,
+    current: Option<SocketAddr>,
+}
+
+impl RtcpLatch {
+    /// Takes a newly announced address.
+    pub fn arm(&mut self, announced: Option<SocketAddr>) {
+        if announced.is_some() && announced != self.announced {
+            self.current = None;
+            self.announced = announced;
+        }
+    }
+
+    /// Whether a packet is the peer's; remembers its source if so.
+    pub fn packet(&mut self, from: SocketAddr, rtp: &Latch) -> bool {
+        let is_peer = rtp.destination().is_some_and(|known| known.ip() == from.ip())
+            || (Some(from) == self.announced && rtp.learned().is_none());
+        if is_peer {
+            self.current = Some(from);
+        }
+        is_peer
+    }
+
+    /// Where to send. `None` where RTP was found at a host that has not shown its
+    /// RTCP port: the announced address is then most likely a private one.
+    #[must_use]
+    pub fn destination(&self, rtp: &Latch) -> Option<SocketAddr> {
+        let is_reachable =
+            |address: &SocketAddr| rtp.learned().is_none_or(|learned| learned.ip() == address.ip());
+        self.current.or(self.announced).filter(is_reachable)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! Making and taking offers (RFC 3264 §5, §8).
+
+use super::super::attribute::Direction;
+use super::super::codec_match::{Format, own_capabilities};
+use super::super::media::Media;
+use super::super::session::Sdp;
+use super::{
+    Agreed, AudioSection, Exchange, Hold, MediaAddress, Negotiator, OfferSide, PeerOffer,
+    SdpRefusal, has_speech, refused, relayable,
+};
+
+impl Negotiator {
+    /// Takes the peer's offer and keeps it open for an answer.
+    ///
+    /// # Errors
+    ///
+    /// A malformed body, no audio over plain RTP, no codec that could be relayed,
+    /// or an offer of ours that is still open (491).
+    pub fn offer_from_peer(&mut self, body: &[u8]) -> Result<PeerOffer, SdpRefusal> {
+        if self.awaits_answer() {
+            return Err(SdpRefusal::Glare);
+        }
+        let sdp = Sdp::parse(body)?;
+        let (audio, media) = self.audio_of_offer(&sdp)?;
+        let direction = sdp.effective_direction_of(media);
+        let is_refresh = self.agreed.as_ref().is_some_and(|a| a.remote.origin == sdp.origin);
+        let contradicts_version =
+            is_refresh && self.agreed.as_ref().is_some_and(|agreed| differs(agreed, &sdp));
+        self.exchange =
+            Some(Exchange { side: OfferSide::Peer, offer: sdp.clone(), audio, is_answered: false });
+        let hold = Hold::of(direction);
+        Ok(PeerOffer { sdp, audio, direction, hold, is_refresh, contradicts_version })
+    }
+
+    /// The stream of the peer's offer to take part in: where it was, if it still
+    /// can be used there, else the first one that can.
+    fn audio_of_offer<'a>(&self, sdp: &'a Sdp) -> Result<(usize, &'a Media), SdpRefusal> {
+        let usable = |m: &&Media| m.is_audio() && m.is_plain_rtp() && m.port != 0;
+        let known = self.agreed.as_ref().map(|agreed| agreed.audio);
+        let index = known
+            .filter(|index| sdp.media.get(*index).as_ref().is_some_and(usable))
+            .or_else(|| sdp.audio_index())
+            .ok_or(SdpRefusal::NoAudio)?;
+        let media = sdp.media.get(index).ok_or(SdpRefusal::NoAudio)?;
+        if media.is_secure_rtp() {
+            return Err(SdpRefusal::SecureOnly);
+        }
+        if !media.is_plain_rtp() {
+            return Err(SdpRefusal::NoAudio);
+        }
+        if media.port == 0 {
+            // Port zero alone is a hold; beside a live stream of another kind it
+            // means "fax instead", or SRTP instead.
+            let live = sdp.media.iter().find(|m| m.port != 0);
+            return match live {
+                Some(other) if other.is_audio() && other.is_secure_rtp() => {
+                    Err(SdpRefusal::SecureOnly)
+                }
+                Some(_) => Err(SdpRefusal::NoAudio),
+                None => Ok((index, media)),
+            };
+        }
+        if !has_speech(&relayable(media)) {
+            return Err(SdpRefusal::NoCommonCodec);
+        }
+        Ok((index, media))
+    }
+
+    /// Offers the peer what the far side offers: its codecs in its order under its
+    /// numbers, its parameters, its packet time, its direction.
+    ///
+    /// Without a far side, offers the full own capability set and what is in use.
+    /// Not to be called while [`Self::owes_answer`]: it would replace that offer.
+    pub fn offer_to_peer(&mut self, from_far: Option<&Sdp>, at: MediaAddress) -> Vec<u8> {
+        self.make_offer(from_far, at, false)
+    }
+
+    /// The offer for an INVITE that came without one. It states everything that
+    /// could be used, not only what is (RFC 6337 §5.3), and the answer counts as
+    /// the peer's own wish: it can hold by it, and end its hold.
+    pub fn late_offer_to_peer(&mut self, from_far: Option<&Sdp>, at: MediaAddress) -> Vec<u8> {
+        self.make_offer(from_far, at, true)
+    }
+
+    /// Our current description again, as a session refresh (RFC 4028 §7.4): the
+    /// same body and version, unless our address changed. Without an agreed
+    /// session, the full capability set.
+    pub fn reoffer(&mut self, at: MediaAddress) -> Vec<u8> {
+        let Some(agreed) = &self.agreed else { return self.offer_to_peer(None, at) };
+        let (audio, far_wish) = (agreed.audio, self.far_wish);
+        let mut media = agreed.local.media.clone();
+        if let Some(section) = media.get_mut(audio).filter(|section| section.port != 0) {
+            section.port = at.rtp_port;
+            section.rtcp = at.rtcp_attribute();
+        }
+        self.open_offer(media, audio, at, OfferSide::Us { is_late: false, far_wish })
+    }
+
+    fn make_offer(&mut self, from_far: Option<&Sdp>, at: MediaAddress, is_late: bool) -> Vec<u8> {
+        let far = from_far.and_then(|sdp| Some((sdp, sdp.media.get(sdp.audio_index()?)?)));
+        let far_wish = far.map_or(Direction::SendRecv, |(sdp, m)| sdp.effective_direction_of(m));
+        let mut wished = far.map(|(_, media)| relayable(media)).unwrap_or_default();
+        if !has_speech(&wished) {
+            wished = self.full_capabilities();
+        }
+        let formats = self.bind(&wished);
+        let (mut media, audio, proto) = self.layout();
+        let section = AudioSection {
+            at,
+            proto: &proto,
+            formats: &formats,
+            direction: far_wish,
+            ptime_ms: far.and_then(|(_, media)| media.ptime_ms),
+            maxptime_ms: far.and_then(|(_, media)| media.maxptime_ms),
+        }
+        .into_media();
+        match media.get_mut(audio) {
+            Some(place) => *place = section,
+            None => media.push(section),
+        }
+        self.open_offer(media, audio, at, OfferSide::Us { is_late, far_wish })
+    }
+
+    fn open_offer(
+        &mut self,
+        media: Vec<Media>,
+        audio: usize,
+        at: MediaAddress,
+        side: OfferSide,
+    ) -> Vec<u8> {
+        let offer = self.send(Sdp { media, ..Sdp::default() }, at);
+        let body = offer.to_bytes();
+        self.exchange = Some(Exchange { side, offer, audio, is_answered: false });
+        body
+    }
+
+    /// The streams that an offer of ours must keep in place: all that were ever
+    /// agreed, refused but for ours (RFC 3264 §8).
+    fn layout(&self) -> (Vec<Media>, usize, String) {
+        let Some(agreed) = &self.agreed else { return (Vec::new(), 0, "RTP/AVP".into()) };
+        let proto = agreed.local.media.get(agreed.audio).map(|m| m.proto.clone());
+        let media = agreed.local.media.iter().map(refused).collect();
+        (media, agreed.audio, proto.unwrap_or_else(|| "RTP/AVP".into()))
+    }
+
+    /// What is in use first, then everything else that we can do.
+    fn full_capabilities(&self) -> Vec<Format> {
+        let mut formats: Vec<Format> = self.local_formats();
+        for own in own_capabilities() {
+            if formats.iter().all(|known| !known.is_same_codec(&own)) {
+                formats.push(own);
+            }
+        }
+        formats
+    }
+
+    /// The formats of our side of the agreed session.
+    pub(super) fn local_formats(&self) -> Vec<Format> {
+        let media = self.agreed.as_ref().and_then(|a| a.local.media.get(a.audio));
+        media.map(relayable).unwrap_or_default()
+    }
+}
+
+/// Whether an offer asks for anything else than what is agreed.
+fn differs(agreed: &Agreed, offer: &Sdp) -> bool {
+    let state = |sdp: &Sdp| {
+        let list = sdp.media.iter().map(|media| {
+            let connection = sdp.connection_of(media).cloned();
+            (connection, media.port, sdp.effective_direction_of(media), media.formats.clone())
+        });
+        list.collect::<Vec<_>>()
+    };
+    state(&agreed.remote) != state(offer)
+}

@@ -1,0 +1,66 @@
+//! Why a description cannot be agreed on, in the terms of a 488 (RFC 3261 §20.43).
+
+use std::fmt;
+
+use super::super::session::SdpError;
+
+/// Why an offer or answer is refused. The agreed session is untouched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SdpRefusal {
+    /// The body is not a session description; answer 400.
+    Malformed(SdpError),
+    /// No audio stream that we could take part in.
+    NoAudio,
+    /// Audio only over SRTP, which we do not speak.
+    SecureOnly,
+    /// No codec in common.
+    NoCommonCodec,
+    /// The peer makes an offer while ours is open; answer 491 (RFC 3261 §14.2).
+    Glare,
+    /// There is no open offer that this could answer.
+    NoOffer,
+}
+
+impl SdpRefusal {
+    /// The warn-code and text of the `Warning` header for a 488.
+    #[must_use]
+    pub fn warning(self) -> (u16, &'static str) {
+        match self {
+            Self::Malformed(_) | Self::Glare | Self::NoOffer => (399, "Miscellaneous warning"),
+            Self::NoAudio => (304, "Media type not available"),
+            Self::SecureOnly => (302, "Incompatible transport protocol"),
+            Self::NoCommonCodec => (305, "Incompatible media format"),
+        }
+    }
+
+    /// The response that a request with such an offer gets.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        match self {
+            Self::Malformed(_) => 400,
+            Self::Glare => 491,
+            Self::NoAudio | Self::SecureOnly | Self::NoCommonCodec | Self::NoOffer => 488,
+        }
+    }
+}
+
+impl From<SdpError> for SdpRefusal {
+    fn from(error: SdpError) -> Self {
+        Self::Malformed(error)
+    }
+}
+
+impl fmt::Display for SdpRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(error) => error.fmt(f),
+            Self::NoAudio => f.write_str("the offer has no audio stream"),
+            Self::SecureOnly => f.write_str("the offer has audio only over SRTP"),
+            Self::NoCommonCodec => f.write_str("the two sides share no codec"),
+            Self::Glare => f.write_str("both sides made an offer"),
+            Self::NoOffer => f.write_str("there is no open offer"),
+        }
+    }
+}
+
+impl std::error::Error for SdpRefusal {}

@@ -1,0 +1,399 @@
+//! The registrar (RFC 3261 §10.3, with RFC 3327 Path and RFC 5626 instances).
+
+pub mod client;
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::time::Duration;
+
+use super::header::name_addr::NameAddr;
+use super::header::values::{delta_seconds, q_value};
+use super::header::{HeaderName, split_list};
+use super::message::Message;
+use super::transport::{Dest, Flow};
+use super::uri::Uri;
+use crate::proto::time::Instant;
+
+/// Contacts in one REGISTER that are looked at; more are refused as malformed.
+const CONTACTS_IN_REQUEST_MAX: usize = 32;
+/// Path values kept with a binding; a request with more is refused.
+const PATH_MAX: usize = 8;
+
+/// How long bindings live and how many there may be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Policy {
+    /// Shortest life; a shorter wish gets 423.
+    pub expires_min: Duration,
+    /// Longest life; a longer wish is shortened.
+    pub expires_max: Duration,
+    /// When nothing is asked for.
+    pub expires_default: Duration,
+    /// Contacts of one address of record.
+    pub contacts_max: usize,
+}
+
+/// One contact of an address of record.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Binding {
+    /// The contact's URI, byte for byte.
+    pub contact: String,
+    /// When it ends.
+    pub expires_at: Instant,
+    /// The Call-ID it was made with.
+    pub call_id: String,
+    /// The CSeq number it was made with.
+    pub cseq: u32,
+    /// Preference in thousandths.
+    pub q: u16,
+    /// The Path to it, topmost first (RFC 3327).
+    pub path: Vec<String>,
+    /// The device, `+sip.instance` with its quotes taken off (RFC 5626 §4.1).
+    pub instance: Option<String>,
+    /// Its flow number.
+    pub reg_id: Option<u32>,
+    /// Where the REGISTER came from: calls go back the same way.
+    pub flow: Flow,
+    /// What it calls itself.
+    pub user_agent: String,
+}
+
+impl Binding {
+    /// Where a request to this contact goes: along its Path, else back on the flow it registered by,
+    /// which is the only way through a NAT.
+    #[must_use]
+    pub fn dest(&self) -> Dest {
+        let by_path = self.path.first().and_then(|first| {
+            let address = NameAddr::parse(first).ok()?;
+            address.parsed_uri()?.next_hop()
+        });
+        by_path.map_or(Dest::Flow(self.flow), Dest::Hop)
+    }
+}
+
+/// How a REGISTER is answered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// 200 with all bindings of the address.
+    Accepted {
+        /// The Contact values for the answer.
+        contacts: Vec<String>,
+        /// Do the stored bindings differ now?
+        has_changed: bool,
+    },
+    /// A refusal; nothing changed.
+    Refused {
+        /// The status.
+        status: u16,
+        /// Its reason phrase, which says what to do.
+        reason: String,
+        /// `Min-Expires` for 423.
+        min_expires: Option<u32>,
+    },
+}
+
+fn refuse(status: u16, reason: impl Into<String>) -> Outcome {
+    Outcome::Refused { status, reason: reason.into(), min_expires: None }
+}
+
+/// All bindings.
+#[derive(Debug, Default)]
+pub struct Registrar {
+    bindings: HashMap<String, Vec<Binding>>,
+    /// When an address of record may have something to expire; may be early, never late.
+    expiries: BinaryHeap<Reverse<(Instant, String)>>,
+    /// The earliest entry of each address in `expiries`: a phone that registers again and again adds no
+    /// further ones.
+    scheduled: HashMap<String, Instant>,
+}
+
+/// One contact wish of a request.
+struct Wish {
+    contact: String,
+    expires: Duration,
+    q: u16,
+    instance: Option<String>,
+    reg_id: Option<u32>,
+}
+
+impl Registrar {
+    /// The live bindings of an address of record, best first.
+    #[must_use]
+    pub fn bindings(&self, aor: &str, now: Instant) -> Vec<&Binding> {
+        let list = self.bindings.get(aor).map(Vec::as_slice).unwrap_or_default();
+        let mut live: Vec<_> = list.iter().filter(|binding| binding.expires_at > now).collect();
+        live.sort_by_key(|binding| Reverse(binding.q));
+        live
+    }
+
+    /// All addresses of record that have bindings.
+    pub fn addresses(&self) -> impl Iterator<Item = (&str, &[Binding])> {
+        self.bindings.iter().map(|(aor, list)| (aor.as_str(), list.as_slice()))
+    }
+
+    /// How many addresses of record have bindings.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bindings.len()
+    }
+
+    /// Is nobody registered?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bindings.is_empty()
+    }
+
+    /// Puts back what was stored before a restart.
+    pub fn restore(&mut self, aor: &str, list: Vec<Binding>) {
+        if let Some(first) = list.iter().map(|binding| binding.expires_at).min() {
+            self.schedule(aor, first);
+            self.bindings.insert(aor.to_owned(), list);
+        }
+    }
+
+    /// Forgets an address of record: its phone is no longer configured.
+    pub fn forget(&mut self, aor: &str) -> bool {
+        self.bindings.remove(aor).is_some()
+    }
+
+    /// Serves an authorised REGISTER for `aor`. Either all of it takes effect or nothing.
+    pub fn register(
+        &mut self,
+        now: Instant,
+        aor: &str,
+        request: &Message,
+        flow: Flow,
+        policy: &Policy,
+    ) -> Outcome {
+        let values = request.list(HeaderName::Contact);
+        let call_id = request.call_id();
+        let cseq = request.cseq().number;
+        let mut list = self.bindings.get(aor).cloned().unwrap_or_default();
+        list.retain(|binding| binding.expires_at > now);
+        if values.is_empty() {
+            return Outcome::Accepted { contacts: render(&list, now), has_changed: false };
+        }
+        let is_old = |binding: &Binding| binding.call_id == call_id && cseq <= binding.cseq;
+        if values.iter().any(|value| value == "*") {
+            if values.len() > 1 || request.expires() != Some(0) {
+                return refuse(400, "Bad Request: * stands alone and needs Expires: 0");
+            }
+            if list.iter().any(is_old) {
+                return refuse(500, "CSeq Out Of Order");
+            }
+            return self.store(now, aor, Vec::new());
+        }
+        let path = request.list(HeaderName::Path);
+        if values.len() > CONTACTS_IN_REQUEST_MAX || path.len() > PATH_MAX {
+            return refuse(400, "Bad Request: too many Contact or Path values");
+        }
+        let has_outbound = request.lists(HeaderName::Supported, "outbound")
+            || request.lists(HeaderName::Require, "outbound");
+        for value in &values {
+            let wish = match read_wish(value, request, policy, has_outbound) {
+                Ok(wish) => wish,
+                Err(refusal) => return refusal,
+            };
+            if wish.reg_id.is_some() && !is_first_hop_outbound(request, &path) {
+                return refuse(439, "First Hop Lacks Outbound Support");
+            }
+            let same = list.iter().position(|binding| is_same_binding(binding, &wish));
+            if same.and_then(|at| list.get(at)).is_some_and(is_old) {
+                return refuse(500, "CSeq Out Of Order");
+            }
+            if let Some(at) = same {
+                list.remove(at);
+            }
+            if wish.expires.is_zero() {
+                continue;
+            }
+            list.push(Binding {
+                contact: wish.contact,
+                expires_at: now + wish.expires,
+                call_id: call_id.clone().into_owned(),
+                cseq,
+                q: wish.q,
+                path: path.clone(),
+                instance: wish.instance,
+                reg_id: wish.reg_id,
+                flow,
+                user_agent: request.text(HeaderName::UserAgent).unwrap_or_default().into_owned(),
+            });
+        }
+        if list.len() > policy.contacts_max {
+            return refuse(403, format!("Too Many Contacts (at most {})", policy.contacts_max));
+        }
+        self.store(now, aor, list)
+    }
+
+    fn store(&mut self, now: Instant, aor: &str, list: Vec<Binding>) -> Outcome {
+        let contacts = render(&list, now);
+        let first = list.iter().map(|binding| binding.expires_at).min();
+        match first {
+            None => {
+                self.bindings.remove(aor);
+            }
+            Some(first) => {
+                self.schedule(aor, first);
+                self.bindings.insert(aor.to_owned(), list);
+            }
+        }
+        Outcome::Accepted { contacts, has_changed: true }
+    }
+
+    fn schedule(&mut self, aor: &str, at: Instant) {
+        if self.scheduled.get(aor).is_none_or(|known| at < *known) {
+            self.scheduled.insert(aor.to_owned(), at);
+            self.expiries.push(Reverse((at, aor.to_owned())));
+        }
+    }
+
+    /// Entries that wait for their time, for tests and figures: at most a few for each address.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.expiries.len()
+    }
+
+    /// The connection of these bindings is gone. Those with a flow of their own go with it, because nobody
+    /// can reach them any more (RFC 5626 §5.4 wants 430 for them).
+    pub fn connection_closed(&mut self, connection: u64) -> Vec<String> {
+        if connection == 0 {
+            return Vec::new();
+        }
+        let mut changed = Vec::new();
+        self.bindings.retain(|aor, list| {
+            let before = list.len();
+            list.retain(|binding| binding.flow.connection != connection);
+            if list.len() != before {
+                changed.push(aor.clone());
+            }
+            !list.is_empty()
+        });
+        // In order, so that the same inputs give the same outputs.
+        changed.sort();
+        changed
+    }
+
+    /// When a binding next ends.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.expiries.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Drops what has expired; gives the addresses of record that lost a binding.
+    pub fn handle_timeout(&mut self, now: Instant) -> Vec<String> {
+        let mut changed = Vec::new();
+        while let Some(Reverse((at, _))) = self.expiries.peek() {
+            if *at > now {
+                break;
+            }
+            let Some(Reverse((at, aor))) = self.expiries.pop() else { break };
+            if self.scheduled.get(&aor) != Some(&at) {
+                // An earlier entry has served this address since.
+                continue;
+            }
+            self.scheduled.remove(&aor);
+            let Some(list) = self.bindings.get_mut(&aor) else { continue };
+            let before = list.len();
+            list.retain(|binding| binding.expires_at > now);
+            let has_changed = list.len() != before;
+            match list.iter().map(|binding| binding.expires_at).min() {
+                Some(next) => self.schedule(&aor, next),
+                None => {
+                    self.bindings.remove(&aor);
+                }
+            }
+            if has_changed {
+                changed.push(aor);
+            }
+        }
+        changed
+    }
+}
+
+/// The Contact values of a 200: every binding with what remains of its life (RFC 3261 §10.3 step 8).
+fn render(list: &[Binding], now: Instant) -> Vec<String> {
+    list.iter()
+        .map(|binding| {
+            let left = binding.expires_at.since(now);
+            let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+            let mut value = format!("<{}>;expires={seconds}", binding.contact);
+            if binding.q != 1000 {
+                value.push_str(&format!(";q={}.{:03}", binding.q / 1000, binding.q % 1000));
+            }
+            if let Some(instance) = &binding.instance {
+                value.push_str(&format!(";+sip.instance=\"{instance}\""));
+            }
+            if let Some(reg_id) = binding.reg_id {
+                value.push_str(&format!(";reg-id={reg_id}"));
+            }
+            value
+        })
+        .collect()
+}
+
+fn read_wish(
+    value: &str,
+    request: &Message,
+    policy: &Policy,
+    has_outbound: bool,
+) -> Result<Wish, Outcome> {
+    let bad = || refuse(400, "Bad Request: malformed Contact");
+    let address = NameAddr::parse(value).map_err(|_| bad())?;
+    Uri::parse(address.uri).ok_or_else(bad)?;
+    let asked = match address.params.get("expires") {
+        Some(text) => delta_seconds(&text).map(|seconds| Duration::from_secs(seconds.into())),
+        None => request.expires().map(|seconds| Duration::from_secs(seconds.into())),
+    };
+    let asked = asked.unwrap_or(policy.expires_default);
+    if !asked.is_zero() && asked < policy.expires_min {
+        let least = u32::try_from(policy.expires_min.as_secs()).unwrap_or(u32::MAX);
+        return Err(Outcome::Refused {
+            status: 423,
+            reason: "Interval Too Brief".into(),
+            min_expires: Some(least),
+        });
+    }
+    let reg_id =
+        address.params.get("reg-id").and_then(|text| text.parse().ok()).filter(|id| *id > 0);
+    let instance =
+        address.params.get("+sip.instance").map(|text| text.replace(['"', '\r', '\n'], ""));
+    Ok(Wish {
+        contact: address.uri.to_owned(),
+        expires: asked.min(policy.expires_max),
+        q: address.params.get("q").map_or(1000, |text| q_value(&text)),
+        // A flow number without an instance means nothing (RFC 5626 §6).
+        reg_id: reg_id.filter(|_| has_outbound && instance.is_some()),
+        instance,
+    })
+}
+
+/// The same device and flow, else the same URI (RFC 5626 §6, RFC 3261 §10.3 step 7).
+///
+/// A device that reboots comes with a new Call-ID and often a new port: its instance says that it is the
+/// same, so no ghost rings.
+fn is_same_binding(binding: &Binding, wish: &Wish) -> bool {
+    if let (Some(a), Some(b)) = (&binding.instance, &wish.instance) {
+        return a == b && binding.reg_id == wish.reg_id;
+    }
+    match (Uri::parse(&binding.contact), Uri::parse(&wish.contact)) {
+        (Some(a), Some(b)) => a.is_equivalent(&b),
+        _ => binding.contact == wish.contact,
+    }
+}
+
+/// Did the request come straight from the device, or does its first hop speak Outbound (RFC 5626 §6)?
+fn is_first_hop_outbound(request: &Message, path: &[String]) -> bool {
+    if request.list(HeaderName::Via).len() < 2 {
+        return true;
+    }
+    path.last().is_some_and(|hop| {
+        split_list(hop).any(|value| {
+            NameAddr::parse(value)
+                .ok()
+                .and_then(|address| Some(address.parsed_uri()?.params.has("ob")))
+                .unwrap_or(false)
+        })
+    })
+}

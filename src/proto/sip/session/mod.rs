@@ -1,0 +1,531 @@
+//! One INVITE usage of a dialog: from the first INVITE to the last BYE, as server or as client.
+//!
+//! The session knows nothing of media: bodies are bytes. Its user (a call) asks for what it wants and is
+//! told what happened; the messages to send are outputs. One file per verb.
+
+mod bye;
+mod client;
+mod modify;
+mod server;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use super::auth::client::Credentials;
+use super::dialog::Dialog;
+use super::endpoint::{ClientKey, Failure, ServerKey};
+use super::header::HeaderName;
+use super::message::build::{Builder, reason_phrase};
+use super::message::{Message, Packet};
+use super::method::Method;
+use super::transaction::Timers;
+use super::transport::{Dest, Flow};
+use crate::proto::time::Instant;
+use crate::proto::token::Tokens;
+
+/// The methods that we serve, for `Allow`.
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, REGISTER";
+
+/// Early dialogs of one INVITE of ours; a proxy that forks further has its later branches ignored until
+/// one of them answers.
+const EARLY_MAX: usize = 16;
+/// How often a modification of ours is tried again after 491 before it counts as failed.
+const GLARE_RETRIES_MAX: u8 = 4;
+
+/// What the session wants sent, or tells its user.
+#[derive(Clone, Debug)]
+pub enum Out {
+    /// A request with a transaction.
+    Send {
+        /// Its transaction.
+        client: ClientKey,
+        /// Where to.
+        dest: Dest,
+        /// Its method.
+        method: Method,
+        /// The request without our Via.
+        request: Packet,
+    },
+    /// An ACK for a 2xx, without our Via.
+    SendAck {
+        /// Where to.
+        dest: Dest,
+        /// The ACK.
+        request: Packet,
+    },
+    /// Cancel this INVITE of ours.
+    Cancel {
+        /// Its transaction.
+        client: ClientKey,
+        /// The Reason header, if there is one.
+        reason: Option<String>,
+    },
+    /// A response.
+    Respond {
+        /// Its transaction.
+        server: ServerKey,
+        /// The status.
+        status: u16,
+        /// The response.
+        packet: Packet,
+    },
+    /// Something happened.
+    Event(Event),
+}
+
+/// What the user of a session is told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// 101 to 199 came.
+    Progress {
+        /// The status.
+        status: u16,
+        /// A session description: early media.
+        body: Option<Vec<u8>>,
+    },
+    /// 2xx came: the session is established. If we offered nothing, the body is the peer's offer and
+    /// [`Session::acknowledge`] must follow.
+    Answered {
+        /// The session description.
+        body: Option<Vec<u8>>,
+    },
+    /// The INVITE was refused; the session is over.
+    Rejected {
+        /// The status.
+        status: u16,
+        /// Its reason phrase.
+        reason: String,
+        /// The Contacts of a 3xx, raw.
+        contacts: Vec<String>,
+    },
+    /// The INVITE got no answer or could not be sent; the session is over.
+    Failed(Failure),
+    /// Our 2xx was acknowledged; the body answers an offer that it carried.
+    Acked {
+        /// The session description.
+        body: Option<Vec<u8>>,
+    },
+    /// The peer wants to modify the session: [`Session::accept_offer`] or [`Session::refuse_offer`] must
+    /// follow. Without a body it asks for our offer.
+    Offer {
+        /// The session description.
+        body: Option<Vec<u8>>,
+        /// Is it an UPDATE?
+        is_update: bool,
+    },
+    /// Our modification was accepted. After one without an offer the body is the peer's offer and
+    /// [`Session::acknowledge`] must follow.
+    Modified {
+        /// The session description.
+        body: Option<Vec<u8>>,
+    },
+    /// Our modification was refused; the session goes on as it was (RFC 3261 §14.1).
+    NotModified {
+        /// The status.
+        status: u16,
+    },
+    /// The session is over for its user; transactions may still linger.
+    Ended(Ending),
+}
+
+/// How a session ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ending {
+    /// The peer hung up.
+    Bye,
+    /// The peer cancelled its INVITE.
+    Cancelled,
+    /// Our 2xx was never acknowledged; we have hung up.
+    NoAck,
+    /// The peer no longer knows the dialog, or answers nothing in it (481, 408; RFC 5057).
+    Lost,
+}
+
+/// Where the session is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// The peer's INVITE waits for our final response.
+    Incoming,
+    /// Our INVITE waits for a final response.
+    Outgoing,
+    /// We cancelled, and wait for what becomes of it.
+    Cancelling,
+    /// Both sides agreed.
+    Established,
+    /// We sent BYE.
+    Ending,
+    /// Nothing is left to do.
+    Over,
+}
+
+/// What a session is set up with.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// Our Contact value on this leg.
+    pub contact: String,
+    /// `User-Agent` and `Server`.
+    pub user_agent: String,
+    /// The base timers.
+    pub timers: Timers,
+}
+
+/// An INVITE to send.
+#[derive(Clone, Debug)]
+pub struct Invite {
+    /// The Request-URI.
+    pub uri: String,
+    /// Preloaded routes, raw.
+    pub routes: Vec<String>,
+    /// The From value without tag.
+    pub from: String,
+    /// The To value.
+    pub to: String,
+    /// Max-Forwards: one less than on the other leg.
+    pub max_forwards: u8,
+    /// Further headers, such as P-Asserted-Identity.
+    pub headers: Vec<(HeaderName, String)>,
+    /// The offer.
+    pub body: Option<Vec<u8>>,
+    /// Where to.
+    pub dest: Dest,
+    /// Our account at the peer, if it may challenge us.
+    pub credentials: Option<Credentials>,
+}
+
+/// A request of the peer that waits for our final response.
+#[derive(Debug)]
+struct OpenServer {
+    server: ServerKey,
+    request: Message,
+    flow: Flow,
+    tag: String,
+}
+
+/// A request of ours that waits for a final response.
+#[derive(Debug)]
+struct OpenClient {
+    client: ClientKey,
+    method: Method,
+    body: Option<Vec<u8>>,
+}
+
+/// A 2xx of ours that waits for its ACK (RFC 3261 §13.3.1.4).
+#[derive(Debug)]
+struct Unacked {
+    server: ServerKey,
+    packet: Packet,
+    cseq: u32,
+    resend_at: Instant,
+    interval: Duration,
+    give_up_at: Instant,
+}
+
+/// A modification that lost a race and waits (RFC 3261 §14.1).
+#[derive(Debug)]
+struct Retry {
+    at: Instant,
+    body: Option<Vec<u8>>,
+}
+
+/// One INVITE usage.
+#[derive(Debug)]
+pub struct Session {
+    setting: Setting,
+    tokens: Tokens,
+    state: State,
+    dialog: Option<Dialog>,
+    /// The INVITE of ours, as long as it may have to be sent again with credentials.
+    invite: Option<Invite>,
+    /// Call-ID, From tag and CSeq of that INVITE.
+    call_id: String,
+    local_tag: String,
+    cseq: u32,
+    /// The first INVITE's transaction: further 2xx arrive by it.
+    initial: Option<ClientKey>,
+    credentials: Option<Credentials>,
+    early: Vec<Dialog>,
+    /// Tags of further answers to our INVITE that were hung up; they may come again.
+    hung_up: Vec<String>,
+    server: Option<OpenServer>,
+    client: Option<OpenClient>,
+    unacked: Option<Unacked>,
+    /// The CSeq of a 2xx that carried the peer's offer: its ACK waits for our answer.
+    owed_ack: Option<u32>,
+    /// The last ACK of ours and the remote tag and CSeq it is for: a 2xx that comes again gets it again.
+    last_ack: Option<(String, u32, Dest, Packet)>,
+    /// The transaction of our BYE and the reason it gave.
+    bye: Option<(ClientKey, Option<String>)>,
+    /// The user hung up before the ACK of our 2xx came (RFC 3261 §15).
+    hangup_after_ack: Option<Option<String>>,
+    retry: Option<Retry>,
+    glare_retries: u8,
+    /// Did we make the Call-ID? Decides who waits longer after 491.
+    owns_call_id: bool,
+    /// May the peer be sent UPDATE?
+    peer_allows_update: bool,
+}
+
+impl Session {
+    fn empty(setting: Setting, tokens: Tokens, state: State) -> Self {
+        Self {
+            setting,
+            tokens,
+            state,
+            dialog: None,
+            invite: None,
+            call_id: String::new(),
+            local_tag: String::new(),
+            cseq: 0,
+            initial: None,
+            credentials: None,
+            early: Vec::new(),
+            hung_up: Vec::new(),
+            server: None,
+            client: None,
+            unacked: None,
+            owed_ack: None,
+            last_ack: None,
+            bye: None,
+            hangup_after_ack: None,
+            retry: None,
+            glare_retries: 0,
+            owns_call_id: false,
+            peer_allows_update: false,
+        }
+    }
+
+    /// Where the session is.
+    #[must_use]
+    pub const fn state(&self) -> State {
+        self.state
+    }
+
+    /// The Call-ID.
+    #[must_use]
+    pub fn call_id(&self) -> &str {
+        &self.call_id
+    }
+
+    /// Our tag: with the Call-ID it names the session among all.
+    #[must_use]
+    pub fn local_tag(&self) -> &str {
+        &self.local_tag
+    }
+
+    /// The confirmed dialog.
+    #[must_use]
+    pub const fn dialog(&self) -> Option<&Dialog> {
+        self.dialog.as_ref()
+    }
+
+    /// May [`Self::modify`] be called now?
+    #[must_use]
+    pub const fn can_modify(&self) -> bool {
+        matches!(self.state, State::Established)
+            && self.server.is_none()
+            && self.client.is_none()
+            && self.unacked.is_none()
+            && self.retry.is_none()
+            && self.owed_ack.is_none()
+    }
+
+    /// A request of the peer in this dialog.
+    pub fn receive_request(
+        &mut self,
+        now: Instant,
+        server: ServerKey,
+        request: Message,
+        flow: Flow,
+        out: &mut Vec<Out>,
+    ) {
+        let open = OpenServer { server, tag: self.local_tag.clone(), request, flow };
+        let is_ack = open.request.method() == &Method::Ack;
+        if !self.is_of_peer(&open.request) {
+            if !is_ack {
+                self.respond(&open, 481, out);
+            }
+            return;
+        }
+        if is_ack {
+            return self.receive_ack(now, &open.request, out);
+        }
+        let Some(dialog) = self.dialog.as_mut() else {
+            return self.early_request(now, open, out);
+        };
+        if self.state == State::Over
+            || self.state == State::Ending && open.request.method() != &Method::Bye
+        {
+            return self.respond(&open, 481, out);
+        }
+        if dialog.receive(&open.request, flow).is_err() {
+            return self.respond_with(&open, 500, &[(HeaderName::RetryAfter, "1".into())], out);
+        }
+        self.note_allow(&open.request);
+        match open.request.method() {
+            Method::Invite => self.receive_reinvite(open, out),
+            Method::Update => self.receive_update(open, out),
+            Method::Bye => self.receive_bye(&open, out),
+            Method::Options => {
+                let headers = [
+                    (HeaderName::Allow, ALLOW.to_owned()),
+                    (HeaderName::Accept, "application/sdp".to_owned()),
+                ];
+                self.respond_with(&open, 200, &headers, out);
+            }
+            _ => self.respond_with(&open, 405, &[(HeaderName::Allow, ALLOW.to_owned())], out),
+        }
+    }
+
+    /// Does the From tag name the peer? The Call-ID and our own tag alone make no dialog (RFC 3261 §12).
+    fn is_of_peer(&self, request: &Message) -> bool {
+        let tag = request.from_tag().unwrap_or_default();
+        match (&self.dialog, &self.server) {
+            (Some(dialog), _) => dialog.remote_tag == tag,
+            (None, Some(open)) => open.request.from_tag().unwrap_or_default() == tag,
+            (None, None) => self.early.iter().any(|dialog| dialog.remote_tag == tag),
+        }
+    }
+
+    /// A request of the peer while only early dialogs exist.
+    fn early_request(&mut self, now: Instant, open: OpenServer, out: &mut Vec<Out>) {
+        match (self.state, open.request.method()) {
+            // The caller may end an early dialog by BYE; the called side may not (RFC 3261 §15).
+            (State::Incoming, Method::Bye) => {
+                self.respond(&open, 200, out);
+                self.cancelled(now, out);
+            }
+            (State::Incoming | State::Outgoing, Method::Update) => {
+                self.respond_with(&open, 500, &[(HeaderName::RetryAfter, "3".into())], out);
+            }
+            (State::Incoming | State::Outgoing, Method::Options) => {
+                self.respond_with(&open, 200, &[(HeaderName::Allow, ALLOW.to_owned())], out);
+            }
+            (State::Incoming, Method::Invite) => {
+                // A second INVITE before the first one's final response (RFC 3261 §14.2).
+                self.respond_with(&open, 500, &[(HeaderName::RetryAfter, "5".into())], out);
+            }
+            _ => self.respond(&open, 481, out),
+        }
+    }
+
+    /// A response to a request of this session.
+    pub fn receive_response(
+        &mut self,
+        now: Instant,
+        client: ClientKey,
+        response: &Message,
+        out: &mut Vec<Out>,
+    ) {
+        if self.bye.as_ref().is_some_and(|(key, _)| *key == client) {
+            return self.bye_answered(response, out);
+        }
+        if response.method() == &Method::Invite && self.initial == Some(client) {
+            return self.invite_answered(now, response, out);
+        }
+        if self.client.as_ref().is_some_and(|open| open.client == client) {
+            return self.modify_answered(now, response, out);
+        }
+        // A 2xx to a re-INVITE that came again: its ACK was lost.
+        if response.method() == &Method::Invite && (200..300).contains(&response.status()) {
+            self.acknowledge_again(response, out);
+        }
+    }
+
+    /// A request of this session ended without a response.
+    pub fn request_failed(&mut self, client: ClientKey, why: Failure, out: &mut Vec<Out>) {
+        if self.bye.as_ref().is_some_and(|(key, _)| *key == client) {
+            return self.bye_failed(why, out);
+        }
+        if self.initial == Some(client) {
+            return self.invite_failed(why, out);
+        }
+        if self.client.take_if(|open| open.client == client).is_none() {
+            return;
+        }
+        match why {
+            // "No response at all" ends the dialog like 408 and 481 (§12.2.1.2, §14.1; RFC 5057 §5.1).
+            Failure::TimedOut => self.lost(out),
+            // What could not be sent counts as 503 (§8.1.3.1), which leaves the session as it was (§14.1):
+            // a broken connection is no reason to end a conversation that is heard.
+            Failure::Transport if self.state == State::Established => {
+                out.push(Out::Event(Event::NotModified { status: 503 }));
+            }
+            Failure::Transport => {}
+        }
+    }
+
+    /// The peer is gone: the dialog ends without more ado, but a BYE is tried so that no half of it stays.
+    fn lost(&mut self, out: &mut Vec<Out>) {
+        out.push(Out::Event(Event::Ended(Ending::Lost)));
+        self.send_bye(None, out);
+    }
+
+    fn note_allow(&mut self, message: &Message) {
+        if message.has(HeaderName::Allow) {
+            self.peer_allows_update = message.lists(HeaderName::Allow, "UPDATE");
+        }
+    }
+
+    fn respond(&self, open: &OpenServer, status: u16, out: &mut Vec<Out>) {
+        self.respond_with(open, status, &[], out);
+    }
+
+    fn respond_with(
+        &self,
+        open: &OpenServer,
+        status: u16,
+        headers: &[(HeaderName, String)],
+        out: &mut Vec<Out>,
+    ) {
+        let packet = self.response(open, status, reason_phrase(status), headers).finish();
+        out.push(Out::Respond { server: open.server, status, packet });
+    }
+
+    /// Begins a response with what every one of ours carries.
+    fn response(
+        &self,
+        open: &OpenServer,
+        status: u16,
+        reason: &str,
+        headers: &[(HeaderName, String)],
+    ) -> Builder {
+        let mut builder =
+            Builder::response(&open.request, status, reason, Some(&open.tag), &open.flow);
+        let makes_dialog = matches!(open.request.method(), Method::Invite | Method::Update);
+        if makes_dialog && (101..300).contains(&status) {
+            builder.add(HeaderName::Contact, &self.setting.contact);
+            if status >= 200 {
+                builder.add(HeaderName::Allow, ALLOW);
+            }
+        }
+        builder.add(HeaderName::Server, &self.setting.user_agent);
+        for (name, value) in headers {
+            builder.add(*name, value);
+        }
+        builder
+    }
+
+    /// When the session next wants [`Self::handle_timeout`].
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let unacked =
+            self.unacked.as_ref().map(|unacked| unacked.resend_at.min(unacked.give_up_at));
+        let retry = self.retry.as_ref().map(|retry| retry.at);
+        unacked.into_iter().chain(retry).min()
+    }
+
+    /// Runs what is due.
+    pub fn handle_timeout(&mut self, now: Instant, out: &mut Vec<Out>) {
+        self.resend_unacked(now, out);
+        if let Some(retry) = self.retry.take_if(|retry| retry.at <= now) {
+            if self.server.is_some() || self.unacked.is_some() {
+                // The peer was quicker: its own modification goes first.
+                let at = now + self.glare_pause();
+                self.retry = Some(Retry { at, body: retry.body });
+            } else {
+                self.send_modify(retry.body, out);
+            }
+        }
+    }
+}

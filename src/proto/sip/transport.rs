@@ -1,0 +1,195 @@
+//! Where messages come from and go to: values only, the sockets are in `edge/sip_io`.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// What carries SIP messages.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Transport {
+    /// Datagrams.
+    Udp,
+    /// Streams.
+    Tcp,
+}
+
+impl Transport {
+    /// The token in a Via header (RFC 3261 §25.1).
+    #[must_use]
+    pub const fn via(self) -> &'static str {
+        match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+        }
+    }
+
+    /// The value of a URI's `transport` parameter and of a configured address.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        }
+    }
+
+    /// Reads a `transport` parameter, whatever its case.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        if word.eq_ignore_ascii_case("udp") {
+            Some(Self::Udp)
+        } else if word.eq_ignore_ascii_case("tcp") {
+            Some(Self::Tcp)
+        } else {
+            None
+        }
+    }
+
+    /// Are retransmissions left to the transport (RFC 3261 §17)?
+    #[must_use]
+    pub const fn is_reliable(self) -> bool {
+        matches!(self, Self::Tcp)
+    }
+}
+
+/// Where one message came from, precisely enough to answer on the same socket.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Flow {
+    /// What it speaks.
+    pub transport: Transport,
+    /// Our socket: the listener's index in the configuration.
+    pub listener: u16,
+    /// Our address on it, as a peer of this flow should write it.
+    pub local: SocketAddr,
+    /// The peer's address.
+    pub remote: SocketAddr,
+    /// The connection of a stream; 0 for datagrams.
+    pub connection: u64,
+}
+
+impl fmt::Display for Flow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.transport.word(), self.remote)
+    }
+}
+
+/// A next hop that may still need a look-up.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct NextHop {
+    /// What to speak.
+    pub transport: Transport,
+    /// An IP address or a domain name.
+    pub host: Host,
+    /// The port.
+    pub port: u16,
+}
+
+impl NextHop {
+    /// A next hop that needs no look-up.
+    #[must_use]
+    pub const fn address(transport: Transport, address: SocketAddr) -> Self {
+        Self { transport, host: Host::Ip(address.ip()), port: address.port() }
+    }
+
+    /// The socket address, if no look-up is needed.
+    #[must_use]
+    pub const fn socket_address(&self) -> Option<SocketAddr> {
+        match self.host {
+            Host::Ip(ip) => Some(SocketAddr::new(ip, self.port)),
+            Host::Name(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for NextHop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            Host::Ip(ip) => {
+                write!(f, "{}:{}", self.transport.word(), SocketAddr::new(*ip, self.port))
+            }
+            Host::Name(name) => write!(f, "{}:{name}:{}", self.transport.word(), self.port),
+        }
+    }
+}
+
+/// The host of a URI, a Via or a next hop.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Host {
+    /// A literal address; IPv6 without its brackets.
+    Ip(IpAddr),
+    /// A domain name, in lower case.
+    Name(Box<str>),
+}
+
+impl Host {
+    /// Reads a host: an IPv4 literal, an IPv6 literal in brackets (or, tolerated, without), or a name.
+    ///
+    /// `None` for an empty one or one with characters that no host has. Three colons before an embedded
+    /// IPv4 address are read as two, as RFC 5118 §4.10 demands.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Some(inner) = text.strip_prefix('[') {
+            let inner = inner.strip_suffix(']')?;
+            let ip = match inner.split_once(":::") {
+                Some((head, v4)) if v4.parse::<Ipv4Addr>().is_ok() => {
+                    format!("{head}::{v4}").parse()
+                }
+                _ => inner.parse(),
+            };
+            return ip.ok().map(|ip| Self::Ip(IpAddr::V6(ip)));
+        }
+        let text = text.trim_end_matches('.');
+        if let Ok(ip) = text.parse::<IpAddr>() {
+            return Some(Self::Ip(ip));
+        }
+        let is_name = !text.is_empty()
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
+        is_name.then(|| Self::Name(text.to_ascii_lowercase().into()))
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(IpAddr::V4(ip)) => write!(f, "{ip}"),
+            Self::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+/// Where to send a message.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Dest {
+    /// On the socket and connection that a message came from.
+    Flow(Flow),
+    /// To a next hop, by whatever socket serves it.
+    Hop(NextHop),
+}
+
+impl Dest {
+    /// What it speaks.
+    #[must_use]
+    pub const fn transport(&self) -> Transport {
+        match self {
+            Self::Flow(flow) => flow.transport,
+            Self::Hop(hop) => hop.transport,
+        }
+    }
+
+    /// The peer's address, where it is known without a look-up.
+    #[must_use]
+    pub const fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Flow(flow) => Some(flow.remote),
+            Self::Hop(hop) => hop.socket_address(),
+        }
+    }
+}
+
+impl fmt::Display for Dest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flow(flow) => flow.fmt(f),
+            Self::Hop(hop) => hop.fmt(f),
+        }
+    }
+}

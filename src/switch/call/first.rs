@@ -1,0 +1,98 @@
+//! An operator's call: the phone of the person who wants it is rung before the other side.
+
+use super::setup::{refused_by, weight};
+use super::*;
+use crate::proto::sip::session::State;
+use crate::switch::cause;
+
+impl Call {
+    /// Rings every device of the phone, with all that we speak.
+    pub(super) fn ring_first(&mut self, now: Instant, out: &mut Vec<Output>) {
+        let targets = self.groups.pop_front().unwrap_or_default();
+        let (Some(ring), Media::Open(ports, _)) =
+            (targets.iter().map(|target| target.ring_timeout).max(), &self.media)
+        else {
+            return self.fail(now, &cause::UNREACHABLE, None, HungUpBy::System, out);
+        };
+        let (rtp_port, rtcp_port) = (ports.rtp, ports.rtcp);
+        self.ring_deadline = Some(now + ring);
+        for target in targets {
+            let at = MediaAddress { ip: target.media_ip, rtp_port, rtcp_port };
+            let mut negotiator = crate::proto::sdp::Negotiator::new(self.tokens.next_u64());
+            let body = negotiator.offer_to_peer(None, at);
+            let label = match self.firsts.len() {
+                0 => "a".to_owned(),
+                others => format!("a{}", others + 1),
+            };
+            let mut leg = self.outgoing_leg(now, label, target, Some(body), out);
+            leg.negotiator = negotiator;
+            self.firsts.push(Some(leg));
+        }
+    }
+
+    /// A device answered: it is leg a from now on, the others stop, and the other side is rung.
+    pub(super) fn first_answered(
+        &mut self,
+        now: Instant,
+        index: usize,
+        body: Option<&[u8]>,
+        out: &mut Vec<Output>,
+    ) {
+        let elsewhere = || Some("SIP;cause=200;text=\"Call completed elsewhere\"".to_owned());
+        if self.a.is_some() {
+            // Two devices answered within the same moment.
+            return self.on_session(now, At::First(index), out, |session, sip| {
+                session.hang_up(487, elsewhere(), sip)
+            });
+        }
+        self.a = self.firsts.get_mut(index).and_then(Option::take);
+        let Some(leg) = &mut self.a else { return };
+        let answer = body.map(|body| leg.negotiator.answer_from_peer(body));
+        let label = leg.label.clone();
+        self.ring_deadline = None;
+        self.refusal = None;
+        self.note(now, &label, "leg.answered", "answered");
+        for other in 0..self.firsts.len() {
+            self.on_session(now, At::First(other), out, |session, sip| {
+                session.hang_up(487, elsewhere(), sip)
+            });
+        }
+        if !matches!(answer, Some(Ok(_))) {
+            return self.fail(now, &cause::BAD_MEDIA_EXCHANGE, None, HungUpBy::System, out);
+        }
+        self.apply_media(At::A, out);
+        self.ring_next_group(now, out);
+    }
+
+    /// A device refused or is not there. The call ends when none is left; the refusal that tells most is its
+    /// cause.
+    pub(super) fn first_refused(
+        &mut self,
+        now: Instant,
+        index: usize,
+        status: u16,
+        reason: &str,
+        out: &mut Vec<Output>,
+    ) {
+        let cause = if status == 0 { &cause::UNREACHABLE } else { cause::from_status(status) };
+        let label = self.leg(At::First(index)).map(|leg| leg.label.clone()).unwrap_or_default();
+        self.note(now, &label, "leg.refused", format!("{status} {reason}: {}", cause.key));
+        if self.a.is_some() {
+            return;
+        }
+        let best =
+            self.refusal.map(|(known, _)| known).filter(|known| weight(known) > weight(cause));
+        let best = best.unwrap_or(cause);
+        self.refusal = Some((best, 0));
+        let rings = self.firsts.iter().flatten().any(|leg| leg.session.state() == State::Outgoing);
+        if status < 600 && rings {
+            return;
+        }
+        // The phone that was rung first is the caller's own.
+        let by = match refused_by(best) {
+            HungUpBy::Called => HungUpBy::Caller,
+            other => other,
+        };
+        self.fail(now, best, None, by, out);
+    }
+}

@@ -1,0 +1,196 @@
+//! The end: who hung up and why, the dialogs and ports that have to go, and the one record.
+
+use super::*;
+use crate::proto::sip::session::{Ending, State};
+use crate::switch::cause;
+use crate::switch::cdr::record::LegRecord;
+
+impl Call {
+    /// A leg's session ended by itself.
+    pub(super) fn ended(&mut self, now: Instant, at: At, how: Ending, out: &mut Vec<Output>) {
+        let is_caller = at == At::A;
+        let by = if is_caller { HungUpBy::Caller } else { HungUpBy::Called };
+        if let At::B(index) = at
+            && self.winner != Some(index)
+        {
+            // A branch that lost is no concern of the call.
+            return;
+        }
+        let label = self.leg(at).map(|leg| leg.label.clone()).unwrap_or_default();
+        match how {
+            Ending::Bye => {
+                self.note(now, &label, "leg.hung_up", "hung up");
+                // The first phone of an operator's call may go before the second one answers.
+                let is_answered = self.answered.is_some();
+                let cause = if is_answered { &cause::NORMAL } else { &cause::CANCELLED };
+                self.fail(now, cause, None, by, out);
+            }
+            Ending::Cancelled => {
+                self.note(now, &label, "leg.cancelled", "gave up before an answer");
+                self.fail(now, &cause::CANCELLED, None, HungUpBy::Caller, out);
+            }
+            Ending::NoAck => {
+                self.note(now, &label, "leg.no_ack", "the answer was never acknowledged");
+                self.fail(now, &cause::NO_ACK, None, HungUpBy::System, out);
+            }
+            Ending::Lost => {
+                self.note(now, &label, "leg.lost", "the far end no longer knows the dialog");
+                self.fail(now, &cause::DIALOG_LOST, None, HungUpBy::System, out);
+            }
+        }
+    }
+
+    pub(super) fn dead_media(
+        &mut self,
+        now: Instant,
+        side: Side,
+        silence: Duration,
+        out: &mut Vec<Output>,
+    ) {
+        if self.phase != Phase::Talking {
+            return;
+        }
+        let label = self.side_name(side);
+        self.note(now, &label, "media.dead", format!("no audio for {} s", silence.as_secs()));
+        self.fail(now, &cause::DEAD_MEDIA, None, HungUpBy::System, out);
+    }
+
+    /// Ends the call: every leg by what its state asks for, the ports, the segments. `status` answers the
+    /// caller where a called party's own refusal tells more than the catalogue's row.
+    pub(super) fn fail(
+        &mut self,
+        now: Instant,
+        cause: &'static Cause,
+        status: Option<u16>,
+        by: HungUpBy,
+        out: &mut Vec<Output>,
+    ) {
+        if matches!(self.phase, Phase::Closing | Phase::Over) {
+            return;
+        }
+        self.phase = Phase::Closing;
+        self.outcome = Some((cause, by, now));
+        self.ring_deadline = None;
+        self.try_deadline = None;
+        self.modifying = None;
+        self.groups.clear();
+        self.linger_deadline = Some(now + self.timers().give_up() * 2 + LINGER_SLACK);
+        self.note(now, "", "call.ended", format!("{}: {} ({})", cause.key, cause.text, by.word()));
+        let answer = status.filter(|status| is_passed(*status)).unwrap_or(cause.sip);
+        let answer = if answer < 300 { 480 } else { answer };
+        let reason = format!("Q.850;cause={};text=\"{}\"", cause.q850, cause.text);
+        let ats: Vec<_> = self.legs().map(|(at, _)| at).collect();
+        for at in ats {
+            let reason = Some(reason.clone());
+            self.on_session(now, at, out, |session, sip| session.hang_up(answer, reason, sip));
+        }
+        match self.media {
+            Media::Open(..) => {
+                self.media = Media::Closing;
+                out.push(Output::Media(MediaOp::Close));
+                self.close_deadline = Some(now + MEDIA_CLOSE_TIMEOUT);
+            }
+            Media::Absent => self.media = Media::Closed,
+            // Closed when the ports are there; the record does not wait for ports that carried nothing.
+            Media::Opening => self.close_deadline = Some(now),
+            Media::Closing | Media::Closed => {}
+        }
+        self.event(
+            "call.ended",
+            vec![("cause", cause.key.to_owned()), ("hung_up_by", by.word().to_owned())],
+            out,
+        );
+    }
+
+    /// Writes the record when the figures are there, and lets go when the dialogs are.
+    pub(super) fn settle(&mut self, now: Instant, out: &mut Vec<Output>) {
+        if self.phase != Phase::Closing {
+            return;
+        }
+        let can_record = matches!(self.media, Media::Closed) || self.media == Media::Opening;
+        if can_record && !self.is_recorded {
+            self.is_recorded = true;
+            self.close_deadline = None;
+            if let Some(record) = self.make_record() {
+                out.push(Output::Record(Box::new(record)));
+            }
+        }
+        let is_quiet = self.legs().all(|(_, leg)| leg.session.state() == State::Over);
+        if self.is_recorded && is_quiet && self.media == Media::Closed {
+            self.phase = Phase::Over;
+            self.linger_deadline = None;
+            out.push(Output::Done);
+        }
+        let _ = now;
+    }
+
+    fn make_record(&mut self) -> Option<Record> {
+        let (cause, hung_up_by, ended_at) = self.outcome?;
+        if self.timeline_dropped > 0 {
+            let text = format!("{} more lines were not kept", self.timeline_dropped);
+            let at = ended_at.since(self.began_at);
+            self.timeline.push(TimelineEntry {
+                at,
+                leg: String::new(),
+                what: "timeline.full",
+                text,
+            });
+        }
+        let mut began = self.began.clone();
+        if let Some(trunk) = &self.trunk_used
+            && self.is_outbound()
+        {
+            began.trunk.clone_from(trunk);
+        }
+        let end = ended_at.since(self.began_at);
+        Some(Record {
+            answered: self.answered,
+            ended: self.began.at.plus(end),
+            cause,
+            hung_up_by,
+            segments: std::mem::take(&mut self.segments).finish(end),
+            timeline: std::mem::take(&mut self.timeline),
+            legs: self.leg_records(),
+            began,
+        })
+    }
+
+    fn leg_records(&self) -> Vec<LegRecord> {
+        self.legs()
+            .map(|(at, leg)| {
+                let side = match at {
+                    At::A => Some(0),
+                    // The relay's side b is the winner's; before an answer it is the only branch's.
+                    At::B(index) if self.winner == Some(index) || self.branches.len() == 1 => {
+                        Some(1)
+                    }
+                    At::B(_) | At::First(_) => None,
+                };
+                let stats = side
+                    .and_then(|side| self.stats.as_ref()?.get::<usize>(side))
+                    .cloned()
+                    .unwrap_or_default();
+                LegRecord {
+                    leg: leg.label.clone(),
+                    party: leg.party.clone(),
+                    sip_call_id: leg.session.call_id().to_owned(),
+                    signalling: leg.signalling,
+                    audio: stats.source.or_else(|| {
+                        leg.negotiator.plan().remote_rtp.filter(|_| stats.packets_in > 0)
+                    }),
+                    status: leg.status,
+                    packets_in: stats.packets_in,
+                    packets_out: stats.packets_out,
+                    lost: stats.lost,
+                    jitter_ms: stats.jitter_ms,
+                }
+            })
+            .collect()
+    }
+}
+
+/// May a called party's status go to the caller as it is? Challenges and failures of servers may not
+/// (RFC 3261 §16.7: a 503 would make the caller shun us).
+const fn is_passed(status: u16) -> bool {
+    matches!(status, 400 | 402..=406 | 408..=499 | 600..=699) && status != 491 && status != 481
+}

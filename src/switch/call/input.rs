@@ -1,0 +1,207 @@
+//! What a call begins with and what happens to it.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::proto::sip::auth::client::Credentials;
+use crate::proto::sip::endpoint::{ClientKey, Failure, ServerKey};
+use crate::proto::sip::header::HeaderName;
+use crate::proto::sip::message::Message;
+use crate::proto::sip::transport::{Dest, Flow};
+use crate::switch::cause::Cause;
+use crate::switch::cdr::record::{Began, HungUpBy};
+use crate::switch::snapshot::Snapshot;
+
+/// Who placed a call.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// A phone of ours, by its extension.
+    Phone(String),
+    /// A trunk, by its name.
+    Trunk(String),
+    /// An operator, for this extension.
+    Operator(String),
+}
+
+/// One place to ring.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// For the timeline and the record: an extension or a trunk's name.
+    pub party: String,
+    /// Is it a trunk? Then a failure of it may be the next one's turn.
+    pub is_trunk: bool,
+    /// The Request-URI.
+    pub uri: String,
+    /// Preloaded routes (RFC 3327 §5.2).
+    pub routes: Vec<String>,
+    /// Where to.
+    pub dest: Dest,
+    /// Our Contact value towards it.
+    pub contact: String,
+    /// Our address for its audio.
+    pub media_ip: IpAddr,
+    /// The From value towards it, without tag.
+    pub from: String,
+    /// The To value.
+    pub to: String,
+    /// Further headers.
+    pub headers: Vec<(HeaderName, String)>,
+    /// Our account there.
+    pub credentials: Option<Credentials>,
+    /// How long it may ring.
+    pub ring_timeout: Duration,
+    /// How long it may stay silent before the next group is tried.
+    pub try_timeout: Option<Duration>,
+}
+
+/// Where a call may go: groups in order, the targets of a group ring together.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// The groups.
+    pub groups: VecDeque<Vec<Target>>,
+    /// What was matched, for the timeline.
+    pub because: String,
+}
+
+/// The INVITE that a call begins with.
+#[derive(Clone, Debug)]
+pub struct Incoming {
+    /// Its transaction.
+    pub server: ServerKey,
+    /// The INVITE.
+    pub request: Message,
+    /// Where it came from.
+    pub flow: Flow,
+    /// Our tag on it.
+    pub tag: String,
+    /// Our Contact value towards the caller.
+    pub contact: String,
+    /// Our address for the caller's audio.
+    pub media_ip: IpAddr,
+}
+
+/// Everything a call begins with.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// What the journal stores.
+    pub began: Began,
+    /// Who placed it.
+    pub origin: Origin,
+    /// The configuration that it keeps.
+    pub snapshot: Arc<Snapshot>,
+    /// Its randomness.
+    pub seed: [u8; 32],
+    /// The caller's INVITE; `None` if an operator placed the call.
+    pub incoming: Option<Incoming>,
+    /// Where it goes, or why nowhere.
+    pub plan: Result<Plan, &'static Cause>,
+    /// For an operator's call: the phone that is rung first.
+    pub first: Option<Vec<Target>>,
+    /// What media sockets are bound to, on side a and side b.
+    pub media_bind: (IpAddr, IpAddr),
+    /// Our name in `User-Agent`.
+    pub user_agent: String,
+    /// Max-Forwards for the other leg: one less than the caller's.
+    pub max_forwards: u8,
+}
+
+/// A side of the media relay.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Side {
+    /// The side that placed the call.
+    A,
+    /// The side that is called.
+    B,
+}
+
+impl Side {
+    /// The side across.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
+}
+
+/// RTP and RTCP port of one side.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ports {
+    /// The even one.
+    pub rtp: u16,
+    /// The odd one.
+    pub rtcp: u16,
+}
+
+/// What one side of the relay carried.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct SideStats {
+    /// RTP packets received.
+    pub packets_in: u64,
+    /// RTP packets sent.
+    pub packets_out: u64,
+    /// RTP packets that never arrived.
+    pub lost: u64,
+    /// Interarrival jitter in milliseconds.
+    pub jitter_ms: f64,
+    /// Packets of strangers.
+    pub strangers: u64,
+    /// Packets of a payload type that was not negotiated.
+    pub wrong_payload: u64,
+    /// Where the audio came from.
+    pub source: Option<SocketAddr>,
+}
+
+/// What happens to a call.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A request in one of its dialogs.
+    Request {
+        /// Its transaction.
+        server: ServerKey,
+        /// The request.
+        request: Message,
+        /// Where it came from.
+        flow: Flow,
+    },
+    /// The caller cancelled its INVITE.
+    Cancelled,
+    /// A response to a request of the call.
+    Response {
+        /// The request's transaction.
+        client: ClientKey,
+        /// The response.
+        response: Message,
+    },
+    /// A request of the call ended without a response.
+    Failed {
+        /// Its transaction.
+        client: ClientKey,
+        /// Why.
+        why: Failure,
+    },
+    /// The answer to [`Output::Locate`].
+    Located(Result<Plan, &'static Cause>),
+    /// The media ports are open.
+    MediaOpened {
+        /// Side a's.
+        a: Ports,
+        /// Side b's.
+        b: Ports,
+    },
+    /// No media ports could be opened.
+    MediaRefused(&'static str),
+    /// The first packet of a side was forwarded.
+    Heard(Side),
+    /// A side's audio comes from, and is sent to, this address.
+    Latched(Side, SocketAddr),
+    /// A side that should be sending has been silent for this long.
+    DeadMedia(Side, Duration),
+    /// The ports are closed; what they carried.
+    MediaClosed(Box<[SideStats; 2]>),
+    /// An operator, or the drain of the daemon, ends the call.
+    HangUp(&'static Cause, HungUpBy),
+}

@@ -1,0 +1,70 @@
+//! One leg: a dialog with one party and its side of offer/answer. Only a leg knows both SIP and SDP.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::proto::sdp::Negotiator;
+use crate::proto::sip::endpoint::{ClientKey, ServerKey};
+use crate::proto::sip::session::Session;
+
+/// Transactions of a leg whose responses still find it: more than any retry needs.
+const CLIENTS_MAX: usize = 16;
+
+/// One leg of a call.
+#[derive(Debug)]
+pub struct Leg {
+    /// `a`, `b1`, `b2`….
+    pub label: String,
+    /// The extension, number or trunk at its end.
+    pub party: String,
+    /// Is that a trunk?
+    pub is_trunk: bool,
+    /// Its INVITE usage.
+    pub session: Session,
+    /// Its session description.
+    pub negotiator: Negotiator,
+    /// Our address for its audio.
+    pub media_ip: IpAddr,
+    /// Where its signalling goes.
+    pub signalling: Option<SocketAddr>,
+    /// The last final status of its INVITE, either way.
+    pub status: u16,
+    /// The transaction of the INVITE that made it, if the peer sent it.
+    pub(super) invite: Option<ServerKey>,
+    /// Did it answer anything at all?
+    pub has_answered_anything: bool,
+    /// Its transactions, latest last.
+    pub(super) clients: Vec<ClientKey>,
+}
+
+impl Leg {
+    pub(super) fn new(
+        label: String,
+        party: String,
+        is_trunk: bool,
+        session: Session,
+        session_id: u64,
+        media_ip: IpAddr,
+    ) -> Self {
+        Self {
+            label,
+            party,
+            is_trunk,
+            session,
+            negotiator: Negotiator::new(session_id),
+            media_ip,
+            signalling: None,
+            status: 0,
+            invite: None,
+            has_answered_anything: false,
+            clients: Vec::new(),
+        }
+    }
+
+    pub(super) fn remember(&mut self, client: ClientKey) {
+        if self.clients.len() >= CLIENTS_MAX {
+            // The first one stays: further answers of the INVITE come by it.
+            self.clients.remove(1);
+        }
+        self.clients.push(client);
+    }
+}

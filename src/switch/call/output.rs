@@ -1,0 +1,129 @@
+//! What a call wants done, and how far it has come.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::{Origin, Side};
+use crate::proto::sdp::StreamPlan;
+use crate::proto::sip::endpoint::{ClientKey, ServerKey};
+use crate::proto::sip::message::Packet;
+use crate::proto::sip::method::Method;
+use crate::proto::sip::transport::Dest;
+use crate::switch::cdr::record::Record;
+
+/// What a call wants of the media plane.
+#[derive(Clone, Debug)]
+pub enum MediaOp {
+    /// Open a port pair for each side, bound to these addresses.
+    Open {
+        /// Side a's address.
+        a: IpAddr,
+        /// Side b's address.
+        b: IpAddr,
+    },
+    /// Watch for silence: how much of it ends the call, while talking and while held; zero never.
+    Watch {
+        /// While both sides should send.
+        talk: Duration,
+        /// While one side holds.
+        hold: Duration,
+    },
+    /// What may flow on a side now.
+    Set(Side, StreamPlan),
+    /// Close everything and report.
+    Close,
+}
+
+/// What a call wants done.
+#[derive(Debug)]
+pub enum Output {
+    /// Send a request in a transaction.
+    Send {
+        /// Its transaction.
+        client: ClientKey,
+        /// Where to.
+        dest: Dest,
+        /// Its method.
+        method: Method,
+        /// The request without our Via.
+        request: Packet,
+    },
+    /// Send an ACK.
+    SendAck {
+        /// Where to.
+        dest: Dest,
+        /// The ACK without our Via.
+        request: Packet,
+    },
+    /// Cancel an INVITE of ours.
+    Cancel {
+        /// Its transaction.
+        client: ClientKey,
+        /// The Reason header.
+        reason: Option<String>,
+    },
+    /// Send a response.
+    Respond {
+        /// Its transaction.
+        server: ServerKey,
+        /// The status.
+        status: u16,
+        /// The response.
+        packet: Packet,
+    },
+    /// Requests with this Call-ID and To tag are for this call.
+    Listen {
+        /// The Call-ID.
+        call_id: String,
+        /// Our tag.
+        tag: String,
+        /// Whom the leg belongs to: who else may speak in its dialog is checked by it.
+        peer: Origin,
+        /// Where its signalling comes from.
+        source: Option<IpAddr>,
+    },
+    /// Where does this number lead now? Answered by [`Input::Located`].
+    Locate(String),
+    /// For the media plane.
+    Media(MediaOp),
+    /// For the event stream.
+    Event {
+        /// The kind, such as `call.answered`.
+        kind: &'static str,
+        /// Its fields beside the call's id.
+        fields: Vec<(&'static str, String)>,
+    },
+    /// The call's record; it comes exactly once.
+    Record(Box<Record>),
+    /// Nothing is left to do: forget the call.
+    Done,
+}
+
+/// How far a call has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Phase {
+    /// Routing, opening ports, sending.
+    Setup,
+    /// Somebody rings.
+    Ringing,
+    /// Answered.
+    Talking,
+    /// Hung up; dialogs and ports are being ended.
+    Closing,
+    /// Nothing is left.
+    Over,
+}
+
+impl Phase {
+    /// The word in tables and events.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Setup => "setup",
+            Self::Ringing => "ringing",
+            Self::Talking => "talking",
+            Self::Closing => "closing",
+            Self::Over => "over",
+        }
+    }
+}

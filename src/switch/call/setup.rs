@@ -1,0 +1,484 @@
+//! From the INVITE to the answer: opening ports, ringing the targets, and what to do when they refuse.
+
+use super::*;
+use crate::proto::sdp::SdpRefusal;
+use crate::proto::sip::session::{Invite, Setting, State};
+use crate::switch::cause;
+use crate::switch::cdr::record::{Direction, SegmentKind};
+
+/// How often a called phone may send a call elsewhere (3xx).
+const REDIRECTS_MAX: u8 = 5;
+
+impl Call {
+    pub(super) fn setup(
+        &mut self,
+        now: Instant,
+        incoming: Option<Incoming>,
+        plan: Result<Plan, &'static Cause>,
+        first: Option<Vec<Target>>,
+        out: &mut Vec<Output>,
+    ) {
+        let began = &self.began;
+        let text = format!("{} calls {} ({})", began.caller, began.called, began.direction.word());
+        let fields = vec![
+            ("direction", began.direction.word().to_owned()),
+            ("caller", began.caller.clone()),
+            ("called", began.called.clone()),
+            ("trunk", began.trunk.clone()),
+        ];
+        self.note(now, "", "call.began", text);
+        self.event("call.began", fields, out);
+        if let Some(incoming) = incoming {
+            self.add_caller(now, incoming, out);
+        }
+        match plan {
+            Ok(plan) => {
+                self.note(now, "", "route.matched", plan.because);
+                self.groups = plan.groups;
+            }
+            Err(cause) => return self.fail_and_settle(now, cause, out),
+        }
+        if self.phase != Phase::Setup || !self.read_callers_offer(now, out) {
+            return self.settle(now, out);
+        }
+        // An operator's call rings the phone of the person who wants it first.
+        if let Some(first) = first {
+            self.groups.push_front(first);
+        }
+        self.media = Media::Opening;
+        let (a, b) = self.media_bind;
+        out.push(Output::Media(MediaOp::Open { a, b }));
+    }
+
+    fn fail_and_settle(&mut self, now: Instant, cause: &'static Cause, out: &mut Vec<Output>) {
+        self.fail(now, cause, None, refused_by(cause), out);
+        self.settle(now, out);
+    }
+
+    fn add_caller(&mut self, now: Instant, incoming: Incoming, out: &mut Vec<Output>) {
+        let Incoming { server, request, flow, tag, contact, media_ip } = incoming;
+        self.note(now, "a", "sip.in", format!("INVITE {} from {flow}", request.uri()));
+        let setting =
+            Setting { contact, user_agent: self.user_agent.clone(), timers: self.timers() };
+        let session = Session::incoming(setting, self.tokens.fork(), server, request, flow, tag);
+        out.push(Output::Listen {
+            call_id: session.call_id().to_owned(),
+            tag: session.local_tag().to_owned(),
+            peer: self.origin.clone(),
+            source: Some(flow.remote.ip()),
+        });
+        let (party, is_trunk) = match &self.origin {
+            Origin::Phone(extension) | Origin::Operator(extension) => (extension.clone(), false),
+            Origin::Trunk(name) => (name.clone(), true),
+        };
+        let mut leg =
+            Leg::new("a".into(), party, is_trunk, session, self.tokens.next_u64(), media_ip);
+        leg.signalling = Some(flow.remote);
+        leg.invite = Some(server);
+        self.a = Some(leg);
+    }
+
+    /// Reads the offer in the caller's INVITE; false if the call failed over it.
+    fn read_callers_offer(&mut self, now: Instant, out: &mut Vec<Output>) -> bool {
+        let Some(leg) = &mut self.a else { return true };
+        let offer =
+            leg.session.open_request().and_then(|request| request.sdp().map(<[u8]>::to_vec));
+        let Some(offer) = offer else {
+            self.is_late = true;
+            return true;
+        };
+        match leg.negotiator.offer_from_peer(&offer) {
+            Ok(_) => true,
+            Err(refusal) => {
+                self.note(now, "a", "media.refused", refusal.to_string());
+                self.refuse_media(now, refusal, out);
+                false
+            }
+        }
+    }
+
+    pub(super) fn refuse_media(
+        &mut self,
+        now: Instant,
+        refusal: SdpRefusal,
+        out: &mut Vec<Output>,
+    ) {
+        let headers = [warning(refusal)];
+        let status = refusal.status();
+        self.on_session(now, At::A, out, |session, sip| {
+            session.reject(
+                status,
+                crate::proto::sip::message::build::reason_phrase(status),
+                &headers,
+                sip,
+            );
+        });
+        self.fail(now, &cause::NO_COMMON_CODEC, None, HungUpBy::System, out);
+    }
+
+    pub(super) fn media_opened(&mut self, now: Instant, a: Ports, b: Ports, out: &mut Vec<Output>) {
+        if self.phase == Phase::Closing || self.phase == Phase::Over {
+            // The call was over before its ports were there.
+            if self.media == Media::Opening {
+                out.push(Output::Media(MediaOp::Close));
+                self.media = Media::Closing;
+            }
+            return;
+        }
+        self.media = Media::Open(a, b);
+        if self.a.is_none() {
+            return self.ring_first(now, out);
+        }
+        self.apply_media(At::A, out);
+        self.ring_next_group(now, out);
+    }
+
+    /// Rings the next group, or fails with the best refusal when there is none.
+    pub(super) fn ring_next_group(&mut self, now: Instant, out: &mut Vec<Output>) {
+        let Some(group) = self.groups.pop_front() else {
+            let (cause, status) = self.refusal.take().unwrap_or((&cause::UNREACHABLE, 0));
+            let status = (status != 0).then_some(status);
+            return self.fail(now, cause, status, refused_by(cause), out);
+        };
+        let ring = group.iter().map(|target| target.ring_timeout).max().unwrap_or_default();
+        self.ring_deadline = Some(now + ring);
+        self.try_deadline =
+            group.iter().filter_map(|target| target.try_timeout).max().map(|span| now + span);
+        for target in group {
+            self.ring(now, target, out);
+        }
+    }
+
+    fn ring(&mut self, now: Instant, target: Target, out: &mut Vec<Output>) {
+        let label = format!("b{}", self.branches.len() + 1);
+        let session_id = self.tokens.next_u64();
+        let Media::Open(_, ports) = &self.media else { return };
+        let at = MediaAddress { ip: target.media_ip, rtp_port: ports.rtp, rtcp_port: ports.rtcp };
+        let mut negotiator = crate::proto::sdp::Negotiator::new(session_id);
+        let far = self.a.as_ref().and_then(|leg| leg.negotiator.remote()).cloned();
+        let body = (!self.is_late).then(|| negotiator.offer_to_peer(far.as_ref(), at));
+        let mut leg = self.outgoing_leg(now, label, target, body, out);
+        leg.negotiator = negotiator;
+        self.branches.push(leg);
+    }
+
+    /// Sends an INVITE and makes the leg that waits for its answer.
+    pub(super) fn outgoing_leg(
+        &mut self,
+        now: Instant,
+        label: String,
+        target: Target,
+        body: Option<Vec<u8>>,
+        out: &mut Vec<Output>,
+    ) -> Leg {
+        self.note(now, &label, "leg.ring", format!("{} at {}", target.party, target.dest));
+        let setting = Setting {
+            contact: target.contact,
+            user_agent: self.user_agent.clone(),
+            timers: self.timers(),
+        };
+        let peer = if target.is_trunk {
+            Origin::Trunk(target.party.clone())
+        } else {
+            Origin::Phone(target.party.clone())
+        };
+        let source = target.dest.address().map(|address| address.ip());
+        let invite = Invite {
+            uri: target.uri,
+            routes: target.routes,
+            from: target.from,
+            to: target.to,
+            max_forwards: self.max_forwards,
+            headers: target.headers,
+            body,
+            dest: target.dest,
+            credentials: target.credentials,
+        };
+        let mut sip = Vec::new();
+        let session = Session::outgoing(setting, self.tokens.fork(), invite, &mut sip);
+        out.push(Output::Listen {
+            call_id: session.call_id().to_owned(),
+            tag: session.local_tag().to_owned(),
+            peer,
+            source,
+        });
+        let mut leg = Leg::new(
+            label,
+            target.party,
+            target.is_trunk,
+            session,
+            self.tokens.next_u64(),
+            target.media_ip,
+        );
+        for item in sip {
+            if let session::Out::Send { client, dest, method, request } = item {
+                self.note(now, &leg.label, "sip.out", format!("{method} to {dest}"));
+                leg.remember(client);
+                leg.signalling = dest.address();
+                out.push(Output::Send { client, dest, method, request });
+            }
+        }
+        leg
+    }
+
+    /// A branch rings or sends early media.
+    pub(super) fn progress(
+        &mut self,
+        now: Instant,
+        index: usize,
+        status: u16,
+        body: Option<&[u8]>,
+        out: &mut Vec<Output>,
+    ) {
+        let is_first = self.branches.iter().all(|leg| !leg.has_answered_anything);
+        let Some(leg) = self.branches.get_mut(index) else { return };
+        leg.has_answered_anything = true;
+        self.try_deadline = None;
+        if leg.is_trunk {
+            self.trunk_used = Some(leg.party.clone());
+        }
+        if matches!(status, 180 | 183) {
+            self.ringing(now, out);
+        }
+        let early = body.and_then(|body| self.early_media(now, index, body, out));
+        if early.is_some() || is_first || status == 180 {
+            self.on_session(now, At::A, out, |session, sip| {
+                session.progress(status, early.as_deref(), sip)
+            });
+        }
+    }
+
+    /// Takes a branch's early description; gives the body for the caller.
+    fn early_media(
+        &mut self,
+        now: Instant,
+        index: usize,
+        body: &[u8],
+        out: &mut Vec<Output>,
+    ) -> Option<Vec<u8>> {
+        if self.is_late {
+            // An offer in an unreliable response is none (RFC 3261 §13.2.1): it comes again in the 2xx.
+            return None;
+        }
+        let at = self.media_address(At::A)?;
+        let leg = self.branches.get_mut(index)?;
+        let answer = match leg.negotiator.answer_from_peer(body) {
+            Ok(answer) => answer,
+            Err(refusal) => {
+                let label = leg.label.clone();
+                self.note(now, &label, "media.refused", refusal.to_string());
+                return None;
+            }
+        };
+        let early = self.a.as_mut()?.negotiator.answer_to_peer(&answer.sdp, at).ok()?;
+        self.note(now, "a", "media.early", "early media");
+        self.apply_media(At::A, out);
+        self.apply_media(At::B(index), out);
+        Some(early)
+    }
+
+    pub(super) fn ringing(&mut self, now: Instant, out: &mut Vec<Output>) {
+        if self.phase == Phase::Setup {
+            self.phase = Phase::Ringing;
+            self.segments.change(self.elapsed(now), SegmentKind::Ring);
+            self.note(now, "", "call.ringing", "ringing");
+            self.event("call.ringing", Vec::new(), out);
+        }
+    }
+
+    /// A leg's INVITE was refused.
+    pub(super) fn rejected(
+        &mut self,
+        now: Instant,
+        at: At,
+        status: u16,
+        reason: &str,
+        contacts: &[String],
+        out: &mut Vec<Output>,
+    ) {
+        let At::B(index) = at else {
+            return self.fail(now, cause::from_status(status), None, HungUpBy::Caller, out);
+        };
+        if (300..400).contains(&status) && self.redirect(now, index, contacts, out) {
+            return;
+        }
+        let cause = cause::from_status(status);
+        self.note_refusal(now, index, cause, status, reason);
+        if status >= 600 {
+            // Nobody else is to be asked (RFC 3261 §16.7 step 5).
+            self.groups.clear();
+            self.cancel_branches(now, None, &cause::DECLINED, out);
+            return self.fail(now, cause, Some(status), HungUpBy::Called, out);
+        }
+        self.branch_gone(now, out);
+    }
+
+    /// A leg's INVITE got no answer at all.
+    pub(super) fn unanswered(&mut self, now: Instant, at: At, why: Failure, out: &mut Vec<Output>) {
+        let At::B(index) = at else {
+            return self.fail(now, &cause::UNREACHABLE, None, HungUpBy::System, out);
+        };
+        let is_trunk = self.branches.get(index).is_some_and(|leg| leg.is_trunk);
+        let cause = match (is_trunk, why) {
+            (false, _) => &cause::UNREACHABLE,
+            (true, Failure::TimedOut) => &cause::PEER_TIMEOUT,
+            (true, Failure::Transport) => &cause::PEER_UNREACHABLE,
+        };
+        self.note_refusal(now, index, cause, 0, cause.text);
+        self.branch_gone(now, out);
+    }
+
+    fn note_refusal(
+        &mut self,
+        now: Instant,
+        index: usize,
+        cause: &'static Cause,
+        status: u16,
+        reason: &str,
+    ) {
+        let Some(leg) = self.branches.get(index) else { return };
+        let label = leg.label.clone();
+        let text = if status == 0 {
+            reason.to_owned()
+        } else {
+            format!("{status} {reason}: {}", cause.key)
+        };
+        self.note(now, &label, "leg.refused", text);
+        let is_better = self.refusal.is_none_or(|(known, _)| weight(cause) >= weight(known));
+        if is_better {
+            self.refusal = Some((cause, status));
+        }
+    }
+
+    /// If nobody rings any more, the next group does, where the failure allows it.
+    fn branch_gone(&mut self, now: Instant, out: &mut Vec<Output>) {
+        let rings = self.branches.iter().any(|leg| leg.session.state() == State::Outgoing);
+        if rings || self.winner.is_some() {
+            return;
+        }
+        self.ring_deadline = None;
+        self.try_deadline = None;
+        if self.refusal.is_some_and(|(cause, _)| !cause.is_retryable) {
+            self.groups.clear();
+        } else if let Some(next) = self.groups.front().and_then(|group| group.first()) {
+            let text = format!("trying {}", next.party);
+            self.note(now, "", "route.failover", text);
+        }
+        self.ring_next_group(now, out);
+    }
+
+    /// A called phone sends the call elsewhere (RFC 3261 §8.1.3.4): its Contact is read as a number of the
+    /// dial plan, so it can reach nothing that the phone itself could not dial.
+    fn redirect(
+        &mut self,
+        now: Instant,
+        index: usize,
+        contacts: &[String],
+        out: &mut Vec<Output>,
+    ) -> bool {
+        let Some(leg) = self.branches.get(index) else { return false };
+        let target = contacts.first().and_then(|contact| {
+            let address = crate::proto::sip::header::name_addr::NameAddr::parse(contact).ok()?;
+            Some(address.parsed_uri()?.dialled().into_owned())
+        });
+        let Some(target) = target.filter(|target| !target.is_empty()) else { return false };
+        let is_last = !self.branches.iter().any(|leg| leg.session.state() == State::Outgoing);
+        if leg.is_trunk || self.redirects >= REDIRECTS_MAX || !is_last {
+            return false;
+        }
+        self.redirects += 1;
+        let label = leg.label.clone();
+        self.note(now, &label, "leg.redirected", format!("to {target}"));
+        self.ring_deadline = None;
+        out.push(Output::Locate(target));
+        true
+    }
+
+    pub(super) fn located(
+        &mut self,
+        now: Instant,
+        plan: Result<Plan, &'static Cause>,
+        out: &mut Vec<Output>,
+    ) {
+        if !matches!(self.phase, Phase::Setup | Phase::Ringing) {
+            return;
+        }
+        match plan {
+            Ok(plan) => {
+                self.note(now, "", "route.matched", plan.because);
+                self.groups = plan.groups;
+                self.ring_next_group(now, out);
+            }
+            Err(cause) => self.fail(now, cause, None, refused_by(cause), out),
+        }
+    }
+
+    pub(super) fn try_expired(&mut self, now: Instant, out: &mut Vec<Output>) {
+        if self.groups.is_empty() {
+            return;
+        }
+        self.note(now, "", "leg.silent", "no response in time");
+        self.refusal = Some((&cause::PEER_TIMEOUT, 0));
+        self.cancel_branches(now, None, &cause::PEER_TIMEOUT, out);
+        self.branch_gone(now, out);
+    }
+
+    pub(super) fn ring_expired(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.note(now, "", "call.no_answer", "nobody answered in time");
+        self.cancel_branches(now, None, &cause::NO_ANSWER, out);
+        self.fail(now, &cause::NO_ANSWER, None, HungUpBy::System, out);
+    }
+
+    /// Cancels every branch that still rings, but one. Phones are told when another one answered, so that
+    /// they show no missed call (RFC 3326, RFC 3261 §16.10).
+    pub(super) fn cancel_branches(
+        &mut self,
+        now: Instant,
+        but: Option<usize>,
+        cause: &'static Cause,
+        out: &mut Vec<Output>,
+    ) {
+        let reason = match but {
+            Some(_) => "SIP;cause=200;text=\"Call completed elsewhere\"".to_owned(),
+            None => format!("Q.850;cause={};text=\"{}\"", cause.q850, cause.text),
+        };
+        for index in 0..self.branches.len() {
+            let rings =
+                self.branches.get(index).is_some_and(|leg| leg.session.state() == State::Outgoing);
+            if rings && Some(index) != but {
+                let reason = Some(reason.clone());
+                self.on_session(now, At::B(index), out, |session, sip| {
+                    session.hang_up(487, reason, sip)
+                });
+            }
+        }
+    }
+
+    /// Was the call placed to a trunk?
+    pub(super) fn is_outbound(&self) -> bool {
+        self.began.direction == Direction::Outbound
+    }
+}
+
+/// The `Warning` of a refused description (RFC 3261 §20.43).
+pub(super) fn warning(refusal: SdpRefusal) -> (HeaderName, String) {
+    let (code, text) = refusal.warning();
+    (HeaderName::Warning, format!("{code} tandem \"{text}: {refusal}\""))
+}
+
+/// Who ended a call that nobody answered: the called party where the fault is its own.
+pub(super) fn refused_by(cause: &Cause) -> HungUpBy {
+    if cause.fault == cause::Fault::Called { HungUpBy::Called } else { HungUpBy::System }
+}
+
+/// Which of several refusals tells the caller most (RFC 3261 §16.7 step 6 in our words).
+pub(super) fn weight(cause: &Cause) -> u8 {
+    match cause.key {
+        "declined" => 5,
+        "busy" => 4,
+        "no_common_codec" | "refused_by_peer" | "unknown_number" | "invalid_number" => 3,
+        "no_answer" | "peer_refused" => 2,
+        "peer_error" | "peer_unavailable" => 1,
+        _ => 0,
+    }
+}

@@ -1,0 +1,61 @@
+//! A live call as an operator sees it.
+
+use super::*;
+use crate::switch::cdr::record::Segment;
+
+/// One leg of a [`View`].
+#[derive(Clone, Debug)]
+pub struct LegView {
+    /// `a`, `b1`….
+    pub leg: String,
+    /// Who is at its end.
+    pub party: String,
+    /// The Call-ID of its dialog.
+    pub sip_call_id: String,
+    /// Where its signalling goes.
+    pub signalling: Option<SocketAddr>,
+}
+
+/// A live call.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// What was known at its begin.
+    pub began: Began,
+    /// How far it has come.
+    pub phase: Phase,
+    /// When it was answered.
+    pub answered: Option<Wall>,
+    /// Its age.
+    pub age: Duration,
+    /// Its legs.
+    pub legs: Vec<LegView>,
+    /// Its story so far.
+    pub timeline: Vec<TimelineEntry>,
+    /// Its segments so far.
+    pub segments: Vec<Segment>,
+}
+
+impl Call {
+    /// The call as it is now. `with_story` adds the timeline, which lists do not need.
+    #[must_use]
+    pub fn view(&self, now: Instant, with_story: bool) -> View {
+        let age = self.elapsed(now);
+        View {
+            began: self.began.clone(),
+            phase: self.phase,
+            answered: self.answered,
+            age,
+            legs: self
+                .legs()
+                .map(|(_, leg)| LegView {
+                    leg: leg.label.clone(),
+                    party: leg.party.clone(),
+                    sip_call_id: leg.session.call_id().to_owned(),
+                    signalling: leg.signalling,
+                })
+                .collect(),
+            timeline: if with_story { self.timeline.clone() } else { Vec::new() },
+            segments: self.segments.so_far(age),
+        }
+    }
+}

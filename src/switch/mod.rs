@@ -1,0 +1,8 @@
+//! What a call does: pure decisions over the values of [`crate::proto`].
+
+pub mod call;
+pub mod cause;
+pub mod cdr;
+pub mod route;
+pub mod snapshot;
+pub mod switchboard;

@@ -1,0 +1,263 @@
+//! The configuration that the switch works by: one immutable value that reload replaces whole.
+//!
+//! A call keeps the snapshot it began with. Files become a snapshot in `edge/config`.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use regex::Regex;
+
+use crate::proto::sip::auth::digest::Algorithm;
+pub use crate::proto::sip::transport::Transport;
+
+/// A password; its `Debug` shows nothing.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// A socket to listen on, written `udp:0.0.0.0:5060`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Listen {
+    /// What it speaks.
+    pub transport: Transport,
+    /// Where it is bound.
+    pub address: SocketAddr,
+}
+
+/// `[sip]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SipSettings {
+    /// Sockets, in order; the first of a transport is used for new requests.
+    pub listen: Vec<Listen>,
+    /// Our address in Via, Contact and SDP where the socket is bound to all addresses.
+    pub advertise: Option<IpAddr>,
+    /// The digest realm and our domain.
+    pub realm: String,
+    /// Digest algorithms, strongest first.
+    ///
+    /// MD5 alone is the default because many phones, and every client on libre before 2.0, give up when any
+    /// of several challenges is one they do not know, against RFC 8760 §2.4.
+    pub digest: Vec<Algorithm>,
+    /// How long a digest nonce may be used before the client gets `stale=true`.
+    pub nonce_lifetime: Duration,
+    /// Shortest registration; below it 423 (RFC 3261 §10.2.8).
+    pub expires_min: Duration,
+    /// Longest registration; above it the answer shortens.
+    pub expires_max: Duration,
+    /// A registration that names no time.
+    pub expires_default: Duration,
+    /// Contacts per phone, unless the phone says otherwise.
+    pub contacts_max: usize,
+    /// Round-trip estimate T1 (RFC 3261 §17.1.1.1).
+    pub t1: Duration,
+    /// Largest retransmission interval T2.
+    pub t2: Duration,
+    /// How long a called phone rings before `no_answer`.
+    pub ring_timeout: Duration,
+    /// Does OPTIONS outside a dialog need a login?
+    pub authenticate_options: bool,
+}
+
+impl Default for SipSettings {
+    fn default() -> Self {
+        Self {
+            listen: Vec::new(),
+            advertise: None,
+            realm: "tandem".to_owned(),
+            digest: vec![Algorithm::Md5],
+            nonce_lifetime: Duration::from_secs(300),
+            expires_min: Duration::from_secs(60),
+            expires_max: Duration::from_secs(7200),
+            expires_default: Duration::from_secs(3600),
+            contacts_max: 5,
+            t1: Duration::from_millis(500),
+            t2: Duration::from_secs(4),
+            ring_timeout: Duration::from_secs(60),
+            authenticate_options: false,
+        }
+    }
+}
+
+/// `[media]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MediaSettings {
+    /// First and last port of the relay, both included.
+    pub ports: (u16, u16),
+    /// Worker threads; 0 is one per core.
+    pub workers: usize,
+    /// Silence of a side that should be sending ends the call after this; zero never.
+    pub dead_after: Duration,
+    /// The same while a side holds the call; zero never.
+    pub dead_after_hold: Duration,
+}
+
+impl Default for MediaSettings {
+    fn default() -> Self {
+        Self {
+            ports: (20_000, 29_999),
+            workers: 0,
+            dead_after: Duration::from_secs(60),
+            dead_after_hold: Duration::from_secs(1800),
+        }
+    }
+}
+
+/// `[limits]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Calls at the same time; the next one gets 503.
+    pub calls_max: usize,
+    /// SIP connections (TCP) at the same time; the next one is closed.
+    pub connections_max: usize,
+    /// How long live calls may go on after the daemon was told to stop.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { calls_max: 10_000, connections_max: 20_000, drain: Duration::from_secs(30) }
+    }
+}
+
+/// `[[phone]]`: a SIP account with its extension.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Phone {
+    /// The number others dial and the digest user name.
+    pub extension: String,
+    /// For a person.
+    pub name: String,
+    /// The digest password.
+    pub secret: Secret,
+    /// Its own maximum of contacts.
+    pub contacts_max: Option<usize>,
+    /// Its own ring time.
+    pub ring_timeout: Option<Duration>,
+}
+
+/// How a trunk and we know each other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TrunkMode {
+    /// By address, both ways.
+    Peer,
+    /// It registers to us with a user name and a password.
+    Account,
+    /// We register to it.
+    Register,
+}
+
+/// A next hop as the admin wrote it: `host`, `host:port`, `tcp:host:port`.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct PeerAddress {
+    /// What to speak.
+    pub transport: Transport,
+    /// An IP address or a name to look up.
+    pub host: String,
+    /// 5060 unless given.
+    pub port: u16,
+}
+
+/// `[[trunk]]`: a channel to a carrier or gateway.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Trunk {
+    /// Its name.
+    pub name: String,
+    /// How we know each other.
+    pub mode: TrunkMode,
+    /// Where calls go, in order; their addresses are also where calls come from.
+    pub peers: Vec<PeerAddress>,
+    /// The digest user name: theirs towards us (`account`), ours towards them (`peer`, `register`).
+    pub user: Option<String>,
+    /// The digest password.
+    pub secret: Secret,
+    /// The registrar of a `register` trunk; its first peer unless given.
+    pub registrar: Option<String>,
+    /// How long to ask the carrier's registrar to keep us.
+    pub expires: Duration,
+    /// The user part of From for calls that leave by this trunk, instead of the caller's extension.
+    pub caller_id: Option<String>,
+    /// How long to wait for a final answer on it.
+    pub ring_timeout: Option<Duration>,
+    /// How long to wait for any answer before the next trunk is tried.
+    pub try_timeout: Duration,
+}
+
+/// What a number or a dialled extension leads to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Destination {
+    /// `phone:1001`.
+    Phone(String),
+}
+
+/// `[[number]]`: a public number on a trunk.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Number {
+    /// Canonical, E.164 with `+` where it is one.
+    pub number: String,
+    /// The trunk it arrives on.
+    pub trunk: String,
+    /// Where its callers go.
+    pub to: Destination,
+}
+
+/// `[[route]]`: which dialled numbers leave by which trunks.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// For a person; its position if the admin gave none.
+    pub name: String,
+    /// Matched against the dialled number.
+    pub pattern: Regex,
+    /// Tried in order.
+    pub trunks: Vec<String>,
+    /// What is sent, with `$1` for the first group; the dialled number if absent.
+    pub rewrite: Option<String>,
+}
+
+/// The whole configuration, checked.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Counts reloads; 1 is the first.
+    pub revision: u64,
+    /// `[sip]`.
+    pub sip: SipSettings,
+    /// `[media]`.
+    pub media: MediaSettings,
+    /// `[limits]`.
+    pub limits: Limits,
+    /// By extension.
+    pub phones: HashMap<String, Phone>,
+    /// In the order of the file.
+    pub trunks: Vec<Trunk>,
+    /// In the order of the file.
+    pub numbers: Vec<Number>,
+    /// In the order of the file; the first match wins.
+    pub routes: Vec<Route>,
+}
+
+impl Snapshot {
+    /// The phone with this extension.
+    #[must_use]
+    pub fn phone(&self, extension: &str) -> Option<&Phone> {
+        self.phones.get(extension)
+    }
+
+    /// The trunk with this name.
+    #[must_use]
+    pub fn trunk(&self, name: &str) -> Option<&Trunk> {
+        self.trunks.iter().find(|trunk| trunk.name == name)
+    }
+
+    /// The trunk that registers to us as this user.
+    #[must_use]
+    pub fn account(&self, user: &str) -> Option<&Trunk> {
+        self.trunks
+            .iter()
+            .find(|trunk| trunk.mode == TrunkMode::Account && trunk.user.as_deref() == Some(user))
+    }
+}

@@ -1,0 +1,259 @@
+//! Who may ask for what: dialogs first, then trunks by address, then phones by digest.
+
+use super::*;
+use crate::proto::sip::auth::server::Verdict;
+use crate::proto::sip::header::split_list;
+use crate::proto::sip::method::Method;
+use crate::proto::sip::session::ALLOW;
+use crate::proto::sip::uri::{Scheme, Uri};
+
+/// A request with its transaction.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) server: ServerKey,
+    pub(super) request: Message,
+    pub(super) flow: Flow,
+    pub(super) tag: String,
+}
+
+/// Who sent a request.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Who {
+    /// A phone or a trunk that we know.
+    Known(Origin),
+    /// The password was wrong; the name is what it claimed.
+    Wrong(String),
+    /// Nobody yet: a challenge or a refusal has been sent.
+    Answered,
+}
+
+impl Switchboard {
+    /// A request inside a dialog.
+    pub(super) fn dialog_request(&mut self, now: Instant, asked: Asked, out: &mut Vec<Output>) {
+        let Some(entry) = self.dialog_of(&asked.request) else {
+            return self.refuse(now, &asked, 481, &[], out);
+        };
+        let (call, source) = (entry.call, entry.source);
+        // Where a leg went to a name, nothing is usual before its peer has shown who it is.
+        let is_usual = source == Some(asked.flow.remote.ip());
+        if !is_usual && !self.is_admitted_elsewhere(now, &asked, out) {
+            return;
+        }
+        // A BYE is served whatever it asks for besides.
+        let modifies = matches!(asked.request.method(), Method::Invite | Method::Update);
+        if let Some((status, headers)) = modifies.then(|| refusal_of_form(&asked.request)).flatten()
+        {
+            return self.refuse(now, &asked, status, &headers, out);
+        }
+        self.adopt(call, &asked);
+        let Asked { server, request, flow, .. } = asked;
+        to_call(call, call::Input::Request { server, request, flow }, out);
+    }
+
+    /// The right tags from another address than before: a phone that moved proves itself, a trunk must be
+    /// the same trunk (RFC 3261 §26.1.4). If not, the request has been answered.
+    fn is_admitted_elsewhere(
+        &mut self,
+        now: Instant,
+        asked: &Asked,
+        out: &mut Vec<Output>,
+    ) -> bool {
+        let Some(peer) = self.dialog_of(&asked.request).map(|entry| entry.peer.clone()) else {
+            return false;
+        };
+        let who = self.identify(now, asked, out);
+        let is_same = matches!(&who, Who::Known(origin) if *origin == peer);
+        if is_same {
+            let key =
+                (asked.request.call_id().into_owned(), asked.request.to_tag().unwrap_or_default());
+            if let Some(entry) = self.dialogs.get_mut(&key) {
+                entry.source = Some(asked.flow.remote.ip());
+            }
+            return true;
+        }
+        if who != Who::Answered {
+            self.auth_event("dialog from a stranger", asked, out);
+            self.refuse(now, asked, 403, &[], out);
+        }
+        false
+    }
+
+    /// A request outside any dialog.
+    pub(super) fn new_request(&mut self, now: Instant, asked: Asked, out: &mut Vec<Output>) {
+        if let Some((status, headers)) = refusal_of_form(&asked.request) {
+            return self.refuse(now, &asked, status, &headers, out);
+        }
+        match asked.request.method() {
+            Method::Register => self.register(now, &asked, out),
+            Method::Invite => self.invite(now, asked, out),
+            Method::Options if !self.snapshot.sip.authenticate_options => {
+                self.options(now, &asked, out)
+            }
+            _ => match self.identify(now, &asked, out) {
+                Who::Answered => {}
+                Who::Wrong(_) => self.refuse(now, &asked, 403, &[], out),
+                Who::Known(_) => self.other_request(now, &asked, out),
+            },
+        }
+    }
+
+    fn other_request(&mut self, now: Instant, asked: &Asked, out: &mut Vec<Output>) {
+        let allow = [(HeaderName::Allow, ALLOW.to_owned())];
+        match asked.request.method() {
+            Method::Options => self.options(now, asked, out),
+            Method::Bye | Method::Update | Method::Prack | Method::Notify | Method::Info => {
+                self.refuse(now, asked, 481, &[], out)
+            }
+            // What we do not even recognise is 501; what we recognise and do not serve 405 (§8.2.1).
+            Method::Other(_) => self.refuse(now, asked, 501, &allow, out),
+            _ => self.refuse(now, asked, 405, &allow, out),
+        }
+    }
+
+    fn options(&mut self, now: Instant, asked: &Asked, out: &mut Vec<Output>) {
+        if asked.request.max_forwards() == Some(0) {
+            return self.refuse(now, asked, 483, &[], out);
+        }
+        let headers = [
+            (HeaderName::Allow, ALLOW.to_owned()),
+            (HeaderName::Accept, "application/sdp".to_owned()),
+            (HeaderName::AcceptEncoding, "identity".to_owned()),
+            (HeaderName::AcceptLanguage, "en".to_owned()),
+        ];
+        self.refuse(now, asked, 200, &headers, out);
+    }
+
+    /// Finds out who sent a request; where that fails the request has been answered.
+    pub(super) fn identify(&mut self, now: Instant, asked: &Asked, out: &mut Vec<Output>) -> Who {
+        if let Some(trunk) = self.trunk_of(now, &asked.flow, &asked.request) {
+            return Who::Known(Origin::Trunk(trunk));
+        }
+        self.login(now, asked, out)
+    }
+
+    /// Checks the digest of a request.
+    pub(super) fn login(&mut self, now: Instant, asked: &Asked, out: &mut Vec<Output>) -> Who {
+        let ours = [HeaderName::Authorization, HeaderName::ProxyAuthorization]
+            .into_iter()
+            .find_map(|name| {
+                asked.request.texts(name).find_map(|value| {
+                    let user = self.authenticator.user_of(&value)?;
+                    Some((user, value.into_owned()))
+                })
+            });
+        let Some((user, credentials)) = ours else {
+            return self.challenge(now, asked, false, out);
+        };
+        let (secret, origin) = match (self.snapshot.phone(&user), self.snapshot.account(&user)) {
+            (Some(phone), _) => (phone.secret.0.clone(), Some(Origin::Phone(user.clone()))),
+            (None, Some(trunk)) => {
+                (trunk.secret.0.clone(), Some(Origin::Trunk(trunk.name.clone())))
+            }
+            (None, None) => (self.no_secret.clone(), None),
+        };
+        let request = &asked.request;
+        let verdict = self.authenticator.check(
+            now,
+            &credentials,
+            request.method().as_str(),
+            request.uri(),
+            request.body(),
+            &secret,
+        );
+        match (verdict, origin) {
+            (Verdict::Accepted, Some(origin)) => Who::Known(origin),
+            (Verdict::Stale, Some(_)) => self.challenge(now, asked, true, out),
+            (Verdict::Replayed, Some(_)) => {
+                self.auth_event("replayed", asked, out);
+                self.challenge(now, asked, false, out)
+            }
+            (Verdict::Malformed, _) => {
+                self.auth_event("malformed credentials", asked, out);
+                self.refuse(now, asked, 400, &[], out);
+                Who::Answered
+            }
+            (Verdict::OtherUri, Some(_)) => {
+                self.auth_event("credentials for another URI", asked, out);
+                self.refuse(now, asked, 400, &[], out);
+                Who::Answered
+            }
+            _ => {
+                self.auth_event("wrong user or password", asked, out);
+                Who::Wrong(user)
+            }
+        }
+    }
+
+    fn challenge(
+        &mut self,
+        now: Instant,
+        asked: &Asked,
+        is_stale: bool,
+        out: &mut Vec<Output>,
+    ) -> Who {
+        self.challenged += 1;
+        let challenges = self.authenticator.challenges(now, is_stale);
+        let headers: Vec<_> =
+            challenges.into_iter().map(|text| (HeaderName::WwwAuthenticate, text)).collect();
+        self.refuse(now, asked, 401, &headers, out);
+        Who::Answered
+    }
+
+    pub(super) fn auth_event(&self, reason: &str, asked: &Asked, out: &mut Vec<Output>) {
+        let user = asked
+            .request
+            .texts(HeaderName::Authorization)
+            .find_map(|value| self.authenticator.user_of(&value))
+            .unwrap_or_default();
+        out.push(Output::Event {
+            kind: "auth.failed",
+            fields: vec![
+                ("user", user),
+                ("method", asked.request.method().to_string()),
+                ("from", asked.flow.to_string()),
+                ("reason", reason.to_owned()),
+            ],
+        });
+    }
+}
+
+/// What is wrong with a request whoever sent it: its scheme, what it requires, what it carries.
+fn refusal_of_form(request: &Message) -> Option<(u16, Vec<(HeaderName, String)>)> {
+    let Some(uri) = Uri::parse(request.uri()) else {
+        let has_scheme = request.uri().split_once(':').is_some_and(|(scheme, _)| {
+            !scheme.eq_ignore_ascii_case("sip") && !scheme.eq_ignore_ascii_case("sips")
+        });
+        return Some((if has_scheme { 416 } else { 400 }, Vec::new()));
+    };
+    if uri.scheme == Scheme::Other {
+        return Some((416, Vec::new()));
+    }
+    let required: Vec<_> = [HeaderName::Require, HeaderName::ProxyRequire]
+        .into_iter()
+        .flat_map(|name| request.list(name))
+        .filter(|option| {
+            !(option.eq_ignore_ascii_case("outbound") || option.eq_ignore_ascii_case("path"))
+                || request.method() != &Method::Register
+        })
+        .collect();
+    if !required.is_empty() {
+        return Some((420, vec![(HeaderName::Unsupported, required.join(", "))]));
+    }
+    let encoding = request.text(HeaderName::ContentEncoding).unwrap_or_default();
+    if !request.body().is_empty()
+        && split_list(&encoding).any(|word| !word.eq_ignore_ascii_case("identity"))
+    {
+        return Some((415, vec![(HeaderName::AcceptEncoding, "identity".to_owned())]));
+    }
+    if request.method() == &Method::Invite && !request.body().is_empty() && request.sdp().is_none()
+    {
+        // A body that nobody has to understand is passed over (RFC 3261 §20.11).
+        let disposition =
+            request.text(HeaderName::ContentDisposition).unwrap_or_default().to_ascii_lowercase();
+        let is_optional = disposition.contains("handling=optional");
+        if !is_optional {
+            return Some((415, vec![(HeaderName::Accept, "application/sdp".to_owned())]));
+        }
+    }
+    None
+}

@@ -1,0 +1,351 @@
+//! Calls: how they begin here, what they want sent, and how they are forgotten.
+
+use super::admit::{Asked, Who};
+use super::targets::Caller;
+use super::*;
+use crate::proto::sip::header::name_addr::NameAddr;
+use crate::proto::sip::message::Parsed;
+use crate::proto::sip::method::Method;
+use crate::proto::sip::uri::{Scheme, Uri};
+use crate::switch::call::{Incoming, Plan};
+use crate::switch::cause::{self, Cause};
+use crate::switch::cdr::record::{Began, Direction};
+
+/// Why an operator's call could not be placed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OriginateError {
+    /// No phone with this extension.
+    NoSuchPhone,
+    /// The phone is not registered.
+    NotRegistered,
+    /// The daemon is draining or full.
+    Refused,
+}
+
+impl Switchboard {
+    pub(super) fn invite(&mut self, now: Instant, asked: Asked, out: &mut Vec<Output>) {
+        if self.is_draining || self.calls.len() >= self.snapshot.limits.calls_max {
+            let headers = [(HeaderName::RetryAfter, "10".to_owned())];
+            return self.refuse(now, &asked, 503, &headers, out);
+        }
+        let (origin, verdict) = match self.identify(now, &asked, out) {
+            Who::Answered => return,
+            Who::Known(origin) => (origin, Ok(())),
+            Who::Wrong(user) => (Origin::Phone(user), Err(&cause::WRONG_PASSWORD)),
+        };
+        let dialled = dialled(&asked.request);
+        let caller = self.caller_of(&origin, &asked.request);
+        let max_forwards = asked.request.max_forwards().unwrap_or(70);
+        let plan = verdict.and_then(|()| match max_forwards {
+            0 => Err(&cause::LOOP),
+            _ => self.plan(now, &origin, &caller, &dialled),
+        });
+        let plan = plan.and_then(|plan| share_breadth(plan, &asked.request));
+        let call = self.new_call_id(now);
+        self.calls.insert(call, CallEntry::default());
+        self.adopt(call, &asked);
+        if plan.is_ok() {
+            self.respond(now, &asked, 100, "Trying", &[], out);
+        }
+        let began = self.began(now, call, &origin, &caller, &dialled, plan.as_ref());
+        let (contact, media_ip) = self.contact_towards(&Dest::Flow(asked.flow), &dialled);
+        let media_bind = self.media_bind(media_ip, plan.as_ref());
+        let Asked { server, request, flow, tag } = asked;
+        let incoming = Incoming { server, request, flow, tag, contact, media_ip };
+        let start = Start {
+            began,
+            origin,
+            snapshot: Arc::clone(&self.snapshot),
+            seed: self.tokens.fork(),
+            incoming: Some(incoming),
+            plan,
+            first: None,
+            media_bind,
+            user_agent: self.user_agent.clone(),
+            max_forwards: max_forwards.saturating_sub(1),
+        };
+        self.start_call(call, caller, start, out);
+    }
+
+    /// Places a call for an operator: the phone `from` rings first, then the number `to`.
+    ///
+    /// # Errors
+    ///
+    /// See [`OriginateError`].
+    pub fn originate(
+        &mut self,
+        now: Instant,
+        from: &str,
+        to: &str,
+        out: &mut Vec<Output>,
+    ) -> Result<CallId, OriginateError> {
+        if self.is_draining || self.calls.len() >= self.snapshot.limits.calls_max {
+            return Err(OriginateError::Refused);
+        }
+        let phone = self.snapshot.phone(from).ok_or(OriginateError::NoSuchPhone)?;
+        let caller = Caller { number: from.to_owned(), name: phone.name.clone() };
+        let wanted = Caller { number: to.to_owned(), name: String::new() };
+        let first = self.phone_targets(now, from, &wanted);
+        let Some(target) = first.first() else { return Err(OriginateError::NotRegistered) };
+        let media_ip = target.media_ip;
+        let origin = Origin::Operator(from.to_owned());
+        let plan = self.plan(now, &origin, &caller, to);
+        let call = self.new_call_id(now);
+        let began = self.began(now, call, &origin, &caller, to, plan.as_ref());
+        let media_bind = self.media_bind(media_ip, plan.as_ref());
+        let start = Start {
+            began,
+            origin,
+            snapshot: Arc::clone(&self.snapshot),
+            seed: self.tokens.fork(),
+            incoming: None,
+            plan,
+            first: Some(first),
+            media_bind,
+            user_agent: self.user_agent.clone(),
+            max_forwards: 70,
+        };
+        self.start_call(call, caller, start, out);
+        Ok(call)
+    }
+
+    fn start_call(&mut self, call: CallId, caller: Caller, start: Start, out: &mut Vec<Output>) {
+        let trunk = Some(start.began.trunk.clone()).filter(|trunk| !trunk.is_empty());
+        let entry = self.calls.entry(call).or_default();
+        (entry.trunk, entry.caller) = (trunk, caller);
+        out.push(Output::StartCall(Box::new(start)));
+    }
+
+    /// An id that sorts by time: milliseconds and 22 bits of chance.
+    fn new_call_id(&mut self, now: Instant) -> CallId {
+        let millis = u64::try_from(self.wall(now).0 / 1000).unwrap_or(0);
+        loop {
+            let id = CallId(millis << 22 | self.tokens.next_u64() >> 42);
+            if !self.calls.contains_key(&id) && id.0 != NOBODY.0 {
+                return id;
+            }
+        }
+    }
+
+    fn began(
+        &self,
+        now: Instant,
+        call: CallId,
+        origin: &Origin,
+        caller: &Caller,
+        dialled: &str,
+        plan: Result<&Plan, &&'static Cause>,
+    ) -> Began {
+        let first = plan.ok().and_then(|plan| plan.groups.front()?.first());
+        let (direction, trunk) = match (origin, first) {
+            (Origin::Trunk(name), _) => (Direction::Inbound, name.clone()),
+            (_, Some(target)) if target.is_trunk => (Direction::Outbound, target.party.clone()),
+            _ => (Direction::Internal, String::new()),
+        };
+        Began {
+            call,
+            at: self.wall(now),
+            direction,
+            caller: caller.number.clone(),
+            called: dialled.to_owned(),
+            trunk,
+        }
+    }
+
+    /// What media sockets are bound to: the address itself where the SIP socket is bound to one and every
+    /// target is told that one, else all addresses of its family.
+    fn media_bind(&self, a: IpAddr, plan: Result<&Plan, &&'static Cause>) -> (IpAddr, IpAddr) {
+        let told = || plan.into_iter().flat_map(|plan| plan.groups.iter().flatten());
+        let b = told().next().map_or(a, |target| target.media_ip);
+        let is_one = told().all(|target| target.media_ip == b);
+        let bind = |ip: IpAddr, is_one: bool| {
+            let is_own = self.endpoint.locals().listeners.iter().any(|(_, bound)| bound.ip() == ip);
+            match ip {
+                _ if is_own && is_one => ip,
+                IpAddr::V4(_) => IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
+                IpAddr::V6(_) => IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED),
+            }
+        };
+        (bind(a, true), bind(b, is_one))
+    }
+
+    /// Who calls: a phone is who it logged in as, whatever it claims; a trunk's caller is its From.
+    fn caller_of(&self, origin: &Origin, request: &Message) -> Caller {
+        let from = request.text(HeaderName::From).unwrap_or_default();
+        let from = NameAddr::parse(&from).ok();
+        let display =
+            from.as_ref().map(|from| from.display_name().into_owned()).unwrap_or_default();
+        match origin {
+            Origin::Phone(extension) | Origin::Operator(extension) => {
+                let name = self.snapshot.phone(extension).map(|phone| phone.name.clone());
+                Caller {
+                    number: extension.clone(),
+                    name: name.filter(|name| !name.is_empty()).unwrap_or(display),
+                }
+            }
+            Origin::Trunk(_) => {
+                let number = from.and_then(|from| Some(from.parsed_uri()?.dialled().into_owned()));
+                Caller {
+                    number: number.filter(|n| !n.is_empty()).unwrap_or_else(|| "anonymous".into()),
+                    name: display,
+                }
+            }
+        }
+    }
+
+    /// Carries out what a call wants.
+    pub fn from_call(
+        &mut self,
+        now: Instant,
+        call: CallId,
+        output: call::Output,
+        out: &mut Vec<Output>,
+    ) {
+        match output {
+            call::Output::Send { client, dest, method, request } => {
+                if method == Method::Invite
+                    && let Some(entry) = self.calls.get_mut(&call)
+                {
+                    entry.invites.retain(|known| self.endpoint.is_open(*known));
+                    entry.invites.push(client);
+                }
+                self.with_endpoint(now, out, |endpoint, events| {
+                    endpoint.request(now, client, Owner(call.0), dest, &method, &request, events);
+                })
+            }
+            call::Output::SendAck { dest, request } => {
+                self.with_endpoint(now, out, |endpoint, events| {
+                    endpoint.send_ack(dest, &request, events);
+                })
+            }
+            call::Output::Cancel { client, reason } => {
+                self.with_endpoint(now, out, |endpoint, events| {
+                    endpoint.cancel(now, client, reason, events)
+                });
+            }
+            call::Output::Respond { server, status, packet } => {
+                if status >= 200
+                    && let Some(entry) = self.calls.get_mut(&call)
+                {
+                    entry.open.retain(|open| open.server != server);
+                }
+                self.with_endpoint(now, out, |endpoint, events| {
+                    endpoint.respond(now, server, status, packet, events);
+                })
+            }
+            call::Output::Listen { call_id, tag, peer, source } => {
+                let key = (call_id, tag);
+                if let Some(entry) = self.calls.get_mut(&call) {
+                    entry.dialogs.push(key.clone());
+                    self.dialogs.insert(key, DialogEntry { call, peer, source });
+                }
+            }
+            call::Output::Locate(dialled) => self.locate(now, call, &dialled, out),
+            call::Output::Done => self.forget(now, call, out),
+            // The edge serves these itself.
+            call::Output::Media(_) | call::Output::Event { .. } | call::Output::Record(_) => {}
+        }
+    }
+
+    /// A call sent elsewhere by the phone it rang: that phone's rights decide. Inside, the new phone is
+    /// shown who calls; outside, the call leaves under the number of the phone that sent it there.
+    fn locate(&self, now: Instant, call: CallId, dialled: &str, out: &mut Vec<Output>) {
+        let Some(entry) = self.calls.get(&call) else { return };
+        let peer = |wanted: fn(&Origin) -> bool| {
+            entry
+                .dialogs
+                .iter()
+                .filter_map(|key| self.dialogs.get(key))
+                .map(|entry| &entry.peer)
+                .rfind(|peer| wanted(peer))
+                .cloned()
+        };
+        let by = peer(|origin| matches!(origin, Origin::Phone(_)));
+        let plan = by.map_or(Err(&cause::FORBIDDEN), |origin| {
+            let Origin::Phone(extension) = &origin else { return Err(&cause::FORBIDDEN) };
+            let plan = self.plan(now, &origin, &entry.caller, dialled)?;
+            if !plan.groups.iter().flatten().any(|target| target.is_trunk) {
+                return Ok(plan);
+            }
+            let name =
+                self.snapshot.phone(extension).map(|phone| phone.name.clone()).unwrap_or_default();
+            let caller = Caller { number: extension.clone(), name };
+            self.plan(now, &origin, &caller, dialled)
+        });
+        to_call(call, call::Input::Located(plan), out);
+    }
+
+    /// Gives a request to a call and remembers that the call owes an answer.
+    pub(super) fn adopt(&mut self, call: CallId, asked: &Asked) {
+        self.endpoint.adopt(asked.server, Owner(call.0));
+        if let Some(entry) = self.calls.get_mut(&call) {
+            entry.open.push(OpenRequest {
+                server: asked.server,
+                request: asked.request.packet(),
+                flow: asked.flow,
+                tag: asked.tag.clone(),
+            });
+        }
+    }
+
+    /// Forgets a call and its dialogs; also when its task died. What it has not answered is answered, what it
+    /// has not cancelled is cancelled: nobody else could any more, and an open INVITE has no timer.
+    pub fn forget(&mut self, now: Instant, call: CallId, out: &mut Vec<Output>) {
+        let Some(entry) = self.calls.remove(&call) else { return };
+        for key in entry.dialogs {
+            self.dialogs.remove(&key);
+        }
+        for client in entry.invites {
+            self.with_endpoint(now, out, |endpoint, events| {
+                endpoint.cancel(now, client, None, events);
+            });
+        }
+        for open in entry.open {
+            let Parsed::Message(request) = Message::parse(&open.request) else { continue };
+            // In a dialog: it is over. Before one: the call failed, and not by its caller's fault.
+            let status = if request.to_tag().is_some() { 481 } else { 500 };
+            let OpenRequest { server, flow, tag, .. } = open;
+            let asked = Asked { server, request, flow, tag };
+            self.respond(now, &asked, status, reason_phrase(status), &[], out);
+        }
+    }
+}
+
+/// A request that a call has not answered yet.
+#[derive(Debug)]
+pub(super) struct OpenRequest {
+    server: ServerKey,
+    request: Packet,
+    flow: Flow,
+    tag: String,
+}
+
+/// The branches that a request may make where it does not say (RFC 5393 §5.3.3).
+const BREADTH: usize = 60;
+
+/// Shares the breadth that a request allows among the targets that ring together (RFC 5393 §5.3.3): what
+/// two switches that fork to each other could multiply without end is bounded by it.
+fn share_breadth(mut plan: Plan, request: &Message) -> Result<Plan, &'static Cause> {
+    let written = request.text(HeaderName::MaxBreadth);
+    let breadth = written.and_then(|text| text.trim().parse().ok()).unwrap_or(BREADTH).min(BREADTH);
+    for group in &mut plan.groups {
+        let share = breadth.checked_div(group.len()).unwrap_or(breadth);
+        if share == 0 {
+            return Err(&cause::TOO_WIDE);
+        }
+        for target in group {
+            target.headers.push((HeaderName::MaxBreadth, share.to_string()));
+        }
+    }
+    Ok(plan)
+}
+
+/// The number in a Request-URI; empty if there is none.
+fn dialled(request: &Message) -> String {
+    match Uri::parse(request.uri()) {
+        Some(uri) if matches!(uri.scheme, Scheme::Sip | Scheme::Sips | Scheme::Tel) => {
+            uri.dialled().into_owned()
+        }
+        _ => String::new(),
+    }
+}

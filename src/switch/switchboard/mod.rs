@@ -1,0 +1,474 @@
+//! The front of the house: every message passes it, and it alone knows which call a message is for.
+//!
+//! It owns the transactions, the nonces, the bindings of phones, our registrations and the directory
+//! from dialogs to calls. Calls are machines of their own; this one starts them, hands them what is theirs
+//! and sends what they want sent.
+
+mod admit;
+mod calls;
+mod register;
+mod strays;
+mod targets;
+mod trunks;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::proto::nat::stun;
+use crate::proto::sip::auth::server::Authenticator;
+use crate::proto::sip::endpoint::{self, ClientKey, Endpoint, Owner, ServerKey};
+use crate::proto::sip::header::HeaderName;
+use crate::proto::sip::locals::Locals;
+use crate::proto::sip::message::build::{Builder, reason_phrase};
+use crate::proto::sip::message::{Message, Packet};
+use crate::proto::sip::registration::client::Registrant;
+use crate::proto::sip::registration::{Binding, Registrar};
+use crate::proto::sip::transaction::Timers;
+use crate::proto::sip::transport::{Dest, Flow};
+use crate::proto::time::{Instant, Wall};
+use crate::proto::token::Tokens;
+use crate::switch::call::{self, Origin, Start};
+use crate::switch::cdr::record::CallId;
+use crate::switch::snapshot::Snapshot;
+
+pub use calls::OriginateError;
+pub use trunks::TrunkView;
+
+/// The owner number of transactions that belong to no call.
+const NOBODY: Owner = Owner(0);
+
+/// How long an address of a configured name counts after it was last told: longer than a call.
+const ADDRESS_KEPT: Duration = Duration::from_secs(24 * 3600);
+/// Addresses kept of one name; the oldest go first.
+const ADDRESSES_MAX: usize = 64;
+
+/// What the switchboard wants done.
+#[derive(Debug)]
+pub enum Output {
+    /// Send these bytes; if that fails and `client` is named, say so with
+    /// [`Switchboard::transport_failed`].
+    Transmit {
+        /// Where to.
+        dest: Dest,
+        /// What.
+        packet: Packet,
+        /// Which transaction wants to hear of a failure.
+        client: Option<ClientKey>,
+    },
+    /// A call begins.
+    StartCall(Box<Start>),
+    /// Something for a call.
+    ToCall(CallId, Box<call::Input>),
+    /// The bindings of an address of record are these now.
+    StoreBindings {
+        /// The address of record: an extension or an account.
+        aor: String,
+        /// All of them.
+        bindings: Vec<Binding>,
+    },
+    /// For the event stream.
+    Event {
+        /// The kind, such as `phone.registered`.
+        kind: &'static str,
+        /// Its fields.
+        fields: Vec<(&'static str, String)>,
+    },
+}
+
+/// A dialog's entry in the directory.
+#[derive(Debug)]
+struct DialogEntry {
+    call: CallId,
+    peer: Origin,
+    source: Option<IpAddr>,
+}
+
+/// What is known of a live call here.
+#[derive(Debug, Default)]
+struct CallEntry {
+    dialogs: Vec<(String, String)>,
+    trunk: Option<String>,
+    caller: targets::Caller,
+    /// Requests that it has not answered yet: answered here if it ends without doing so.
+    open: Vec<calls::OpenRequest>,
+    /// INVITEs of its own that may still wait for an answer: cancelled if it ends without doing so.
+    invites: Vec<ClientKey>,
+}
+
+/// Counts for `status` and `doctor`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Client transactions.
+    pub client_transactions: usize,
+    /// Server transactions.
+    pub server_transactions: usize,
+    /// Calls.
+    pub calls: usize,
+    /// Dialogs in the directory.
+    pub dialogs: usize,
+    /// Addresses of record with bindings.
+    pub registered: usize,
+    /// Nonces whose counts are remembered.
+    pub nonces: usize,
+    /// Messages dropped as unusable since the start.
+    pub dropped: u64,
+    /// Requests challenged since the start.
+    pub challenged: u64,
+}
+
+/// The switchboard.
+#[derive(Debug)]
+pub struct Switchboard {
+    endpoint: Endpoint,
+    authenticator: Authenticator,
+    registrar: Registrar,
+    snapshot: Arc<Snapshot>,
+    tokens: Tokens,
+    /// The wall clock at [`Instant::START`].
+    epoch: Wall,
+    user_agent: String,
+    /// Compared with for unknown users, so that they take as long as known ones.
+    no_secret: String,
+    calls: HashMap<CallId, CallEntry>,
+    /// By Call-ID and our tag.
+    dialogs: HashMap<(String, String), DialogEntry>,
+    /// In order, so that the same inputs give the same outputs.
+    registrants: BTreeMap<String, Registrant>,
+    /// Addresses of peers that are configured by name, latest first, and when they were last told.
+    resolved: HashMap<String, Vec<(IpAddr, Instant)>>,
+    /// Sessions that nobody wanted any more, latest last: transaction and the peer's tag.
+    strays: VecDeque<(ClientKey, String)>,
+    is_draining: bool,
+    dropped: u64,
+    challenged: u64,
+    events: Vec<endpoint::Event>,
+}
+
+impl Switchboard {
+    /// A switchboard without calls and bindings. `epoch` is the wall clock at [`Instant::START`].
+    #[must_use]
+    pub fn new(
+        now: Instant,
+        epoch: Wall,
+        snapshot: Arc<Snapshot>,
+        locals: Locals,
+        seed: [u8; 32],
+        version: &str,
+    ) -> Self {
+        let mut tokens = Tokens::new(seed);
+        let sip = &snapshot.sip;
+        let timers = timers_of(&snapshot);
+        let mut switchboard = Self {
+            endpoint: Endpoint::new(timers, locals, tokens.fork()),
+            authenticator: Authenticator::new(
+                &sip.realm,
+                &sip.digest,
+                sip.nonce_lifetime,
+                tokens.fork(),
+            ),
+            registrar: Registrar::default(),
+            no_secret: tokens.call_id(),
+            tokens,
+            epoch,
+            user_agent: format!("Tandem/{version}"),
+            calls: HashMap::new(),
+            dialogs: HashMap::new(),
+            registrants: BTreeMap::new(),
+            resolved: HashMap::new(),
+            strays: VecDeque::new(),
+            is_draining: false,
+            dropped: 0,
+            challenged: 0,
+            events: Vec::new(),
+            snapshot,
+        };
+        switchboard.sync_registrants(now);
+        switchboard
+    }
+
+    /// Replaces the configuration. Calls keep the one they began with; registrations at carriers whose
+    /// account did not change go on as they are. Bindings that were made with a password which no longer
+    /// holds are dropped: whoever made them has to log in again.
+    pub fn reload(&mut self, now: Instant, snapshot: Arc<Snapshot>, out: &mut Vec<Output>) {
+        let old = std::mem::replace(&mut self.snapshot, snapshot);
+        let sip = &self.snapshot.sip;
+        self.authenticator.configure(&sip.realm, &sip.digest, sip.nonce_lifetime);
+        self.endpoint.set_timers(timers_of(&self.snapshot));
+        self.sync_registrants(now);
+        let names = peer_names(&self.snapshot);
+        self.resolved.retain(|name, _| names.contains(name));
+        let mut gone: Vec<_> = self
+            .registrar
+            .addresses()
+            .map(|(aor, _)| aor.to_owned())
+            .filter(|aor| {
+                let secret = secret_of(&self.snapshot, aor);
+                secret.is_none() || secret != secret_of(&old, aor)
+            })
+            .collect();
+        // In order, so that the same inputs give the same outputs.
+        gone.sort();
+        for aor in gone {
+            self.registrar.forget(&aor);
+            self.bindings_changed(now, &aor, "configuration changed", out);
+        }
+    }
+
+    /// From now on new calls are refused with 503; live ones go on.
+    pub const fn drain(&mut self) {
+        self.is_draining = true;
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub const fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    /// The bindings, for lists.
+    #[must_use]
+    pub const fn registrar(&self) -> &Registrar {
+        &self.registrar
+    }
+
+    /// Puts bindings back that were stored before a restart. The listeners may be others now, or in another
+    /// order: each binding gets the one that its phone is reached from today.
+    pub fn restore(&mut self, aor: &str, mut bindings: Vec<Binding>) {
+        if secret_of(&self.snapshot, aor).is_none() {
+            return;
+        }
+        let locals = self.endpoint.locals();
+        bindings.retain_mut(|binding| match locals.listener_again(&binding.flow) {
+            Some((listener, local)) => {
+                (binding.flow.listener, binding.flow.local) = (listener, local);
+                true
+            }
+            None => false,
+        });
+        self.registrar.restore(aor, bindings);
+    }
+
+    /// The addresses behind a name, looked up by the edge. Those of configured peers are kept for
+    /// [`ADDRESS_KEPT`], so that neither a name server that is down nor one that tells a few of many at a time
+    /// makes a carrier a stranger in the middle of its calls.
+    pub fn resolved(&mut self, now: Instant, name: &str, addresses: &[IpAddr]) {
+        let name = name.to_ascii_lowercase();
+        if addresses.is_empty() || !peer_names(&self.snapshot).contains(&name) {
+            return;
+        }
+        let list = self.resolved.entry(name).or_default();
+        list.retain(|(ip, at)| now.since(*at) < ADDRESS_KEPT && !addresses.contains(ip));
+        list.splice(0..0, addresses.iter().map(|ip| (*ip, now)));
+        list.truncate(ADDRESSES_MAX);
+    }
+
+    /// Counts for `status` and `doctor`.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let (client_transactions, server_transactions) = self.endpoint.counts();
+        Counts {
+            client_transactions,
+            server_transactions,
+            calls: self.calls.len(),
+            dialogs: self.dialogs.len(),
+            registered: self.registrar.len(),
+            nonces: self.authenticator.remembered(),
+            dropped: self.dropped,
+            challenged: self.challenged,
+        }
+    }
+
+    /// A datagram or a framed message arrived.
+    pub fn receive(&mut self, now: Instant, flow: Flow, bytes: &[u8], out: &mut Vec<Output>) {
+        if stun::is_stun(bytes) {
+            let answer = stun::binding_response(bytes, flow.remote);
+            out.extend(answer.map(|packet| Output::Transmit {
+                dest: Dest::Flow(flow),
+                packet: packet.into(),
+                client: None,
+            }));
+            return;
+        }
+        self.with_endpoint(now, out, |endpoint, events| endpoint.receive(now, flow, bytes, events));
+    }
+
+    /// Bytes of a client transaction could not be sent.
+    pub fn transport_failed(&mut self, now: Instant, client: ClientKey, out: &mut Vec<Output>) {
+        self.with_endpoint(now, out, |endpoint, events| {
+            endpoint.transport_failed(now, client, events)
+        });
+    }
+
+    /// A connection closed.
+    pub fn connection_closed(&mut self, now: Instant, connection: u64, out: &mut Vec<Output>) {
+        self.with_endpoint(now, out, |endpoint, events| {
+            endpoint.connection_closed(now, connection, events)
+        });
+        for aor in self.registrar.connection_closed(connection) {
+            self.bindings_changed(now, &aor, "connection closed", out);
+        }
+    }
+
+    /// When the switchboard next wants [`Self::handle_timeout`].
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let registrants = self.registrants.values().filter_map(Registrant::next_timeout).min();
+        [self.endpoint.next_timeout(), self.registrar.next_timeout(), registrants]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Runs what is due.
+    pub fn handle_timeout(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.with_endpoint(now, out, |endpoint, events| endpoint.handle_timeout(now, events));
+        for aor in self.registrar.handle_timeout(now) {
+            self.bindings_changed(now, &aor, "expired", out);
+        }
+        self.run_registrants(now, out);
+    }
+
+    /// Lets the endpoint act and serves what comes of it.
+    fn with_endpoint(
+        &mut self,
+        now: Instant,
+        out: &mut Vec<Output>,
+        act: impl FnOnce(&mut Endpoint, &mut Vec<endpoint::Event>),
+    ) {
+        let mut events = std::mem::take(&mut self.events);
+        act(&mut self.endpoint, &mut events);
+        for event in events.drain(..) {
+            self.endpoint_event(now, event, out);
+        }
+        // Serving an event may have produced further ones in the meantime; they were served there.
+        self.events = events;
+    }
+
+    fn endpoint_event(&mut self, now: Instant, event: endpoint::Event, out: &mut Vec<Output>) {
+        use endpoint::Event as E;
+        match event {
+            E::Transmit { dest, packet, client } => {
+                out.push(Output::Transmit { dest, packet, client })
+            }
+            E::Request { server, request, flow, tag } => {
+                let asked = admit::Asked { server, request, flow, tag };
+                if asked.request.to_tag().is_some() {
+                    self.dialog_request(now, asked, out);
+                } else {
+                    self.new_request(now, asked, out);
+                }
+            }
+            E::Ack { request, flow } => {
+                if let Some(entry) = self.dialog_of(&request) {
+                    let call = entry.call;
+                    to_call(
+                        call,
+                        call::Input::Request { server: ServerKey(0), request, flow },
+                        out,
+                    );
+                }
+            }
+            E::Cancel { owner, .. } => {
+                if let Some(Owner(call)) = owner {
+                    to_call(CallId(call), call::Input::Cancelled, out);
+                }
+            }
+            E::Response { client, owner, response } if owner == NOBODY => {
+                self.registrant_answered(now, client, &response, out);
+            }
+            E::Response { client, owner, response } => {
+                self.call_answered(now, client, CallId(owner.0), response, out);
+            }
+            E::Failed { client, owner, why } if owner == NOBODY => {
+                self.registrant_failed(now, client, why, out)
+            }
+            E::Failed { client, owner, why } => {
+                to_call(CallId(owner.0), call::Input::Failed { client, why }, out);
+            }
+            E::NoAck { .. } => {}
+            E::Dropped(_) => self.dropped += 1,
+        }
+    }
+
+    fn dialog_of(&self, request: &Message) -> Option<&DialogEntry> {
+        let key = (request.call_id().into_owned(), request.to_tag()?);
+        self.dialogs.get(&key)
+    }
+
+    /// Answers a request in its transaction.
+    fn respond(
+        &mut self,
+        now: Instant,
+        asked: &admit::Asked,
+        status: u16,
+        reason: &str,
+        headers: &[(HeaderName, String)],
+        out: &mut Vec<Output>,
+    ) {
+        let mut builder =
+            Builder::response(&asked.request, status, reason, Some(&asked.tag), &asked.flow);
+        for (name, value) in headers {
+            builder.add(*name, value);
+        }
+        builder.add(HeaderName::Server, &self.user_agent);
+        let packet = builder.finish();
+        let server = asked.server;
+        self.with_endpoint(now, out, |endpoint, events| {
+            endpoint.respond(now, server, status, packet, events)
+        });
+    }
+
+    /// Answers a request and keeps nothing of it.
+    fn refuse(
+        &mut self,
+        now: Instant,
+        asked: &admit::Asked,
+        status: u16,
+        headers: &[(HeaderName, String)],
+        out: &mut Vec<Output>,
+    ) {
+        let mut builder = Builder::response(
+            &asked.request,
+            status,
+            reason_phrase(status),
+            Some(&asked.tag),
+            &asked.flow,
+        );
+        for (name, value) in headers {
+            builder.add(*name, value);
+        }
+        builder.add(HeaderName::Server, &self.user_agent);
+        let packet = builder.finish();
+        let server = asked.server;
+        self.with_endpoint(now, out, |endpoint, events| {
+            endpoint.respond_and_forget(server, packet, events)
+        });
+    }
+
+    /// The wall clock now.
+    fn wall(&self, now: Instant) -> Wall {
+        self.epoch.plus(now.since(Instant::START))
+    }
+}
+
+fn timers_of(snapshot: &Snapshot) -> Timers {
+    Timers { t1: snapshot.sip.t1, t2: snapshot.sip.t2, ..Timers::default() }
+}
+
+/// The password of whoever registers as this address of record: a phone, or a trunk's account.
+fn secret_of<'a>(snapshot: &'a Snapshot, aor: &str) -> Option<&'a str> {
+    let phone = snapshot.phone(aor).map(|phone| phone.secret.0.as_str());
+    phone.or_else(|| snapshot.account(aor).map(|trunk| trunk.secret.0.as_str()))
+}
+
+/// The hosts of all configured peers, in lower case; literal addresses among them do no harm.
+fn peer_names(snapshot: &Snapshot) -> BTreeSet<String> {
+    let peers = snapshot.trunks.iter().flat_map(|trunk| &trunk.peers);
+    peers.map(|peer| peer.host.to_ascii_lowercase()).collect()
+}
+
+fn to_call(call: CallId, input: call::Input, out: &mut Vec<Output>) {
+    out.push(Output::ToCall(call, Box::new(input)));
+}

@@ -1,0 +1,183 @@
+//! From a decision of the dial plan to places that can be rung now.
+
+use std::collections::VecDeque;
+
+use super::trunks::hop_of;
+use super::*;
+use crate::proto::sip::auth::client::{Account, Credentials};
+use crate::proto::sip::header::params::quote;
+use crate::proto::sip::transport::Host;
+use crate::proto::sip::uri::{Uri, escape_user};
+use crate::switch::call::{Plan, Target};
+use crate::switch::cause::{self, Cause};
+use crate::switch::route::{Decision, decide};
+use crate::switch::snapshot::{Trunk, TrunkMode};
+
+/// Who calls, as the called side is shown it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Caller {
+    pub(super) number: String,
+    pub(super) name: String,
+}
+
+impl Switchboard {
+    /// Where a dialled number leads now.
+    pub(super) fn plan(
+        &self,
+        now: Instant,
+        origin: &Origin,
+        caller: &Caller,
+        dialled: &str,
+    ) -> Result<Plan, &'static Cause> {
+        match decide(&self.snapshot, origin, dialled)? {
+            Decision::Phone { extension, because } => {
+                let group = self.phone_targets(now, &extension, caller);
+                if group.is_empty() {
+                    return Err(&cause::UNREACHABLE);
+                }
+                Ok(Plan { groups: VecDeque::from([group]), because })
+            }
+            Decision::Trunks { trunks, number, because } => {
+                let groups: VecDeque<_> = trunks
+                    .iter()
+                    .filter_map(|name| self.snapshot.trunk(name))
+                    .flat_map(|trunk| self.trunk_targets(now, trunk, &number, caller))
+                    .map(|target| vec![target])
+                    .collect();
+                if groups.is_empty() {
+                    return Err(&cause::NO_TRUNK);
+                }
+                Ok(Plan { groups, because })
+            }
+        }
+    }
+
+    /// A target for every live contact of a phone.
+    pub(super) fn phone_targets(
+        &self,
+        now: Instant,
+        extension: &str,
+        caller: &Caller,
+    ) -> Vec<Target> {
+        let Some(phone) = self.snapshot.phone(extension) else { return Vec::new() };
+        let ring_timeout = phone.ring_timeout.unwrap_or(self.snapshot.sip.ring_timeout);
+        let realm = &self.snapshot.sip.realm;
+        self.registrar
+            .bindings(extension, now)
+            .into_iter()
+            .map(|binding| {
+                let dest = binding.dest();
+                let (contact, local) = self.contact_towards(&dest, &caller.number);
+                Target {
+                    party: extension.to_owned(),
+                    is_trunk: false,
+                    uri: binding.contact.clone(),
+                    routes: binding.path.clone(),
+                    contact,
+                    media_ip: local,
+                    from: from_value(caller, &caller.number, &Host::Ip(local).to_string()),
+                    to: format!("<sip:{}@{realm}>", escape_user(extension)),
+                    headers: Vec::new(),
+                    credentials: None,
+                    ring_timeout,
+                    try_timeout: None,
+                    dest,
+                }
+            })
+            .collect()
+    }
+
+    /// A target for every address of a trunk, in order.
+    fn trunk_targets(
+        &self,
+        now: Instant,
+        trunk: &Trunk,
+        number: &str,
+        caller: &Caller,
+    ) -> Vec<Target> {
+        let user = escape_user(number);
+        let ways: Vec<(String, Vec<String>, Dest)> = match trunk.mode {
+            TrunkMode::Peer | TrunkMode::Register => trunk
+                .peers
+                .iter()
+                .filter_map(|peer| {
+                    let hop = hop_of(peer)?;
+                    let transport = if hop.transport.is_reliable() { ";transport=tcp" } else { "" };
+                    let domain = match (&trunk.registrar, trunk.mode) {
+                        (Some(registrar), TrunkMode::Register) => registrar.clone(),
+                        _ => format!("{}:{}", hop.host, hop.port),
+                    };
+                    Some((format!("sip:{user}@{domain}{transport}"), Vec::new(), Dest::Hop(hop)))
+                })
+                .collect(),
+            TrunkMode::Account => self
+                .registrar
+                .bindings(trunk.user.as_deref().unwrap_or(""), now)
+                .into_iter()
+                .map(|binding| {
+                    (with_user(&binding.contact, &user), binding.path.clone(), binding.dest())
+                })
+                .collect(),
+        };
+        let from_user = trunk.caller_id.as_deref().unwrap_or(&caller.number);
+        let account = match (&trunk.user, trunk.mode) {
+            (Some(user), TrunkMode::Peer | TrunkMode::Register) => {
+                Some(Account { user: user.clone(), secret: trunk.secret.0.clone() })
+            }
+            _ => None,
+        };
+        ways.into_iter()
+            .map(|(uri, routes, dest)| {
+                let (contact, local) = self.contact_towards(&dest, from_user);
+                let domain = match (trunk.mode, &trunk.registrar) {
+                    (TrunkMode::Register, Some(registrar)) => registrar.clone(),
+                    _ => Host::Ip(local).to_string(),
+                };
+                Target {
+                    party: trunk.name.clone(),
+                    is_trunk: true,
+                    to: format!("<{}>", uri.split(';').next().unwrap_or(&uri)),
+                    uri,
+                    routes,
+                    contact,
+                    media_ip: local,
+                    from: from_value(caller, from_user, &domain),
+                    headers: Vec::new(),
+                    credentials: account.clone().map(Credentials::new),
+                    ring_timeout: trunk.ring_timeout.unwrap_or(self.snapshot.sip.ring_timeout),
+                    try_timeout: Some(trunk.try_timeout),
+                    dest,
+                }
+            })
+            .collect()
+    }
+
+    /// Our Contact value on a leg to `dest`, and our address there.
+    pub(super) fn contact_towards(&self, dest: &Dest, user: &str) -> (String, IpAddr) {
+        let (_, local) = self.endpoint.locals().source_for(dest);
+        let transport = if dest.transport().is_reliable() { ";transport=tcp" } else { "" };
+        (format!("<sip:{}@{local}{transport}>", escape_user(user)), local.ip())
+    }
+}
+
+/// The From value of a leg: the caller's name and number at our address.
+fn from_value(caller: &Caller, user: &str, domain: &str) -> String {
+    let user = escape_user(user);
+    if caller.name.is_empty() {
+        format!("<sip:{user}@{domain}>")
+    } else {
+        format!("{} <sip:{user}@{domain}>", quote(&caller.name))
+    }
+}
+
+/// A contact with another user part: how a gateway that registered is told which number is wanted.
+fn with_user(contact: &str, user: &str) -> String {
+    let Some(uri) = Uri::parse(contact) else { return contact.to_owned() };
+    let Some((scheme, rest)) = contact.split_once(':') else { return contact.to_owned() };
+    let tail = if uri.user.is_empty() {
+        rest
+    } else {
+        rest.split_once('@').map_or(rest, |(_, tail)| tail)
+    };
+    format!("{scheme}:{user}@{tail}")
+}

@@ -1,0 +1,252 @@
+//! Trunks: who is one by its address, and our registrations at carriers.
+
+use super::*;
+use crate::proto::sip::auth::client::Account;
+use crate::proto::sip::endpoint::Failure;
+use crate::proto::sip::method::Method;
+use crate::proto::sip::registration::client::{State, Wish};
+use crate::proto::sip::transport::{Host, NextHop};
+use crate::proto::sip::uri::{Uri, escape_user};
+use crate::switch::snapshot::{PeerAddress, Trunk, TrunkMode};
+
+/// A trunk as an operator sees it.
+#[derive(Clone, Debug)]
+pub struct TrunkView {
+    /// Its name.
+    pub name: String,
+    /// `peer`, `account` or `register`.
+    pub mode: &'static str,
+    /// `up`, `down`, `trying` or `configured`.
+    pub state: &'static str,
+    /// Why.
+    pub reason: String,
+    /// Live calls on it.
+    pub calls: usize,
+}
+
+impl Switchboard {
+    /// The trunk that a request comes from: by its address, by its registration to us, or by the Contact
+    /// that we registered with it.
+    pub(super) fn trunk_of(&self, now: Instant, flow: &Flow, request: &Message) -> Option<String> {
+        let by_address = self.snapshot.trunks.iter().find(|trunk| {
+            trunk.mode != TrunkMode::Account
+                && trunk.peers.iter().any(|peer| self.is_peer(peer, flow))
+        });
+        if let Some(trunk) = by_address {
+            return Some(trunk.name.clone());
+        }
+        let by_registration = self.snapshot.trunks.iter().find(|trunk| {
+            let user = trunk.user.as_deref().unwrap_or("");
+            trunk.mode == TrunkMode::Account
+                && self
+                    .registrar
+                    .bindings(user, now)
+                    .iter()
+                    .any(|binding| is_same_flow(&binding.flow, flow))
+        });
+        if let Some(trunk) = by_registration {
+            return Some(trunk.name.clone());
+        }
+        let user = Uri::parse(request.uri())?.user;
+        let ours = |(_, registrant): &(&String, &Registrant)| {
+            !user.is_empty()
+                && Uri::parse(&registrant.wish().contact).is_some_and(|uri| uri.user == user)
+                && registrant
+                    .wish()
+                    .hop
+                    .socket_address()
+                    .is_some_and(|address| address.ip() == flow.remote.ip())
+        };
+        self.registrants.iter().find(ours).map(|(name, _)| name.clone())
+    }
+
+    /// Is the flow one of this peer? On an address of the machine itself many programs live, so there the
+    /// port counts too.
+    fn is_peer(&self, peer: &PeerAddress, flow: &Flow) -> bool {
+        let ip = flow.remote.ip();
+        let is_host = match Host::parse(&peer.host) {
+            Some(Host::Ip(literal)) => literal == ip,
+            Some(Host::Name(name)) => self
+                .resolved
+                .get(&*name)
+                .is_some_and(|list| list.iter().any(|(known, _)| *known == ip)),
+            None => false,
+        };
+        is_host && (!ip.is_loopback() || peer.port == flow.remote.port())
+    }
+
+    /// Makes the registrations that the configuration asks for; unchanged ones stay.
+    pub(super) fn sync_registrants(&mut self, now: Instant) {
+        let wishes: BTreeMap<_, _> = self
+            .snapshot
+            .trunks
+            .iter()
+            .filter_map(|trunk| Some((trunk.name.clone(), self.wish_of(trunk)?)))
+            .collect();
+        self.registrants.retain(|name, registrant| wishes.get(name) == Some(registrant.wish()));
+        for (name, wish) in wishes {
+            if !self.registrants.contains_key(&name) {
+                let seed = self.tokens.fork();
+                self.registrants.insert(name, Registrant::new(now, wish, seed));
+            }
+        }
+    }
+
+    fn wish_of(&self, trunk: &Trunk) -> Option<Wish> {
+        if trunk.mode != TrunkMode::Register {
+            return None;
+        }
+        let first = trunk.peers.first()?;
+        let hop = hop_of(first)?;
+        let user = trunk.user.clone()?;
+        let domain = trunk.registrar.clone().unwrap_or_else(|| first.host.clone());
+        let (_, local) = self.endpoint.locals().source_for(&Dest::Hop(hop.clone()));
+        Some(Wish {
+            registrar: format!("sip:{domain}"),
+            aor: format!("sip:{}@{domain}", escape_user(&user)),
+            contact: format!(
+                "sip:{}@{local};transport={}",
+                escape_user(&user),
+                hop.transport.word()
+            ),
+            hop,
+            account: Account { user, secret: trunk.secret.0.clone() },
+            expires: trunk.expires,
+        })
+    }
+
+    pub(super) fn run_registrants(&mut self, now: Instant, out: &mut Vec<Output>) {
+        let due: Vec<_> = self
+            .registrants
+            .values_mut()
+            .filter_map(|registrant| registrant.handle_timeout(now))
+            .collect();
+        for request in due {
+            self.send_register(now, request, out);
+        }
+    }
+
+    fn send_register(
+        &mut self,
+        now: Instant,
+        (client, hop, request): (ClientKey, NextHop, Packet),
+        out: &mut Vec<Output>,
+    ) {
+        self.with_endpoint(now, out, |endpoint, events| {
+            endpoint.request(
+                now,
+                client,
+                NOBODY,
+                Dest::Hop(hop),
+                &Method::Register,
+                &request,
+                events,
+            );
+        });
+    }
+
+    pub(super) fn registrant_answered(
+        &mut self,
+        now: Instant,
+        client: ClientKey,
+        response: &Message,
+        out: &mut Vec<Output>,
+    ) {
+        let Some((name, registrant)) = self.registrants.iter_mut().find(|(_, r)| r.owns(client))
+        else {
+            return;
+        };
+        let before = registrant.state().clone();
+        let again = registrant.answered(now, response);
+        let changed =
+            (registrant.state() != &before).then(|| (name.clone(), registrant.state().clone()));
+        self.trunk_event(changed, out);
+        if let Some(request) = again {
+            self.send_register(now, request, out);
+        }
+    }
+
+    pub(super) fn registrant_failed(
+        &mut self,
+        now: Instant,
+        client: ClientKey,
+        why: Failure,
+        out: &mut Vec<Output>,
+    ) {
+        let Some((name, registrant)) = self.registrants.iter_mut().find(|(_, r)| r.owns(client))
+        else {
+            return;
+        };
+        registrant.unanswered(now, why);
+        let changed = Some((name.clone(), registrant.state().clone()));
+        self.trunk_event(changed, out);
+    }
+
+    fn trunk_event(&self, changed: Option<(String, State)>, out: &mut Vec<Output>) {
+        let Some((trunk, state)) = changed else { return };
+        let (kind, reason) = match state {
+            State::Registered => ("trunk.up", "registered".to_owned()),
+            State::Trying => ("trunk.trying", String::new()),
+            State::Failed(words) => ("trunk.down", words),
+        };
+        out.push(Output::Event { kind, fields: vec![("trunk", trunk), ("reason", reason)] });
+    }
+
+    /// Every trunk as an operator sees it.
+    #[must_use]
+    pub fn trunks(&self, now: Instant) -> Vec<TrunkView> {
+        let state = |trunk: &Trunk| match trunk.mode {
+            TrunkMode::Peer => ("configured", "by address".to_owned()),
+            TrunkMode::Account => {
+                let user = trunk.user.as_deref().unwrap_or("");
+                match self.registrar.bindings(user, now).first() {
+                    Some(binding) => ("up", format!("registered from {}", binding.flow)),
+                    None => ("down", "not registered".to_owned()),
+                }
+            }
+            TrunkMode::Register => match self.registrants.get(&trunk.name).map(Registrant::state) {
+                Some(State::Registered) => ("up", "registered".to_owned()),
+                Some(State::Failed(words)) => ("down", words.clone()),
+                _ => ("trying", "registering".to_owned()),
+            },
+        };
+        self.snapshot
+            .trunks
+            .iter()
+            .map(|trunk| {
+                let (state, reason) = state(trunk);
+                let calls = self
+                    .calls
+                    .values()
+                    .filter(|call| call.trunk.as_deref() == Some(trunk.name.as_str()))
+                    .count();
+                TrunkView {
+                    name: trunk.name.clone(),
+                    mode: mode_word(trunk.mode),
+                    state,
+                    reason,
+                    calls,
+                }
+            })
+            .collect()
+    }
+}
+
+/// Is it the very way that was registered? A datagram from the address of a connection is not.
+fn is_same_flow(registered: &Flow, flow: &Flow) -> bool {
+    (registered.transport, registered.remote, registered.connection)
+        == (flow.transport, flow.remote, flow.connection)
+}
+
+const fn mode_word(mode: TrunkMode) -> &'static str {
+    match mode {
+        TrunkMode::Peer => "peer",
+        TrunkMode::Account => "account",
+        TrunkMode::Register => "register",
+    }
+}
+
+/// A configured peer as a next hop.
+pub(super) fn hop_of(peer: &PeerAddress) -> Option<NextHop> {
+    Some(NextHop { transport: peer.transport, host: Host::parse(&peer.host)?, port: peer.port })
+}

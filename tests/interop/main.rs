@@ -1,0 +1,30 @@
+//! Stories with SIP programs that are not ours: sipp and baresip. A missing program fails the run.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the support of the tests is test code, whatever clippy sees in it"
+)]
+
+#[path = "../support/live/mod.rs"]
+mod live;
+
+mod baresip;
+mod crash;
+mod sipp;
+mod stories;
+
+use std::path::PathBuf;
+
+use live::daemon::Programs;
+
+/// The programs that cargo built for this test.
+fn programs() -> Programs {
+    Programs {
+        daemon: PathBuf::from(env!("CARGO_BIN_EXE_tandemd")),
+        command: PathBuf::from(env!("CARGO_BIN_EXE_tandem")),
+    }
+}

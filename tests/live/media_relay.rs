@@ -1,0 +1,411 @@
+//! The media plane with real sockets on loopback. Every wait has an end: the read
+//! timeout of a socket or of the event channel.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Duration;
+
+use tandem::edge::media_io::{
+    CallStats, DeadAfter, LegPlan, LegStats, MediaConfig, MediaEvent, MediaHandle, MediaPlane,
+    OpenFailure, PortRange, Side,
+};
+use tandem::proto::rtp::{Header, Ssrc, rtcp};
+use tandem::proto::sdp::Format;
+use tandem::proto::time::Instant;
+
+const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const PATIENCE: Duration = Duration::from_secs(5);
+const CALL: u64 = 7;
+
+struct Bed {
+    plane: Option<MediaPlane>,
+    handle: MediaHandle,
+    events: Receiver<(u64, MediaEvent)>,
+}
+
+/// A phone: its own sockets, and where the relay listens for it.
+struct Phone {
+    rtp: UdpSocket,
+    rtcp: UdpSocket,
+    relay: (SocketAddr, SocketAddr),
+}
+
+fn clock() -> Arc<dyn Fn() -> Instant + Send + Sync> {
+    #[expect(clippy::disallowed_methods, reason = "a live test runs on the real clock")]
+    let start = std::time::Instant::now();
+    Arc::new(move || Instant::START + start.elapsed())
+}
+
+impl Bed {
+    fn new(low: u16, high: u16) -> Self {
+        Self::with_workers(low, high, 1)
+    }
+
+    fn with_workers(low: u16, high: u16, workers: usize) -> Self {
+        let config = MediaConfig {
+            ports: PortRange { low, high },
+            workers,
+            clock: clock(),
+            seed: u64::from(low),
+            cname: "tandem".into(),
+        };
+        let (sender, events) = sync_channel(1_000);
+        let plane = MediaPlane::start(&config, Arc::new(sender)).unwrap();
+        Self { handle: plane.handle(), plane: Some(plane), events }
+    }
+
+    fn event(&self) -> MediaEvent {
+        self.events.recv_timeout(PATIENCE).expect("an event").1
+    }
+
+    /// Opens the call between two phones that speak PCMA and digits.
+    fn call(&self) -> (Phone, Phone) {
+        self.handle.open(CALL, LOCAL, LOCAL).unwrap();
+        let MediaEvent::Opened { a, b } = self.event() else { panic!("not opened") };
+        let (a, b) = (Phone::new(a), Phone::new(b));
+        self.handle.set_leg(CALL, Side::A, a.plan()).unwrap();
+        self.handle.set_leg(CALL, Side::B, b.plan()).unwrap();
+        self.settled();
+        (a, b)
+    }
+
+    /// The statistics, which also shows that all earlier commands have been obeyed.
+    fn settled(&self) -> CallStats {
+        self.handle.query(CALL).unwrap();
+        loop {
+            if let MediaEvent::Stats(stats) = self.event() {
+                return *stats;
+            }
+        }
+    }
+
+    fn close(&self) -> CallStats {
+        self.handle.close(CALL).unwrap();
+        loop {
+            if let MediaEvent::Closed(stats) = self.event() {
+                return *stats;
+            }
+        }
+    }
+}
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        if let Some(plane) = self.plane.take() {
+            plane.shutdown();
+        }
+    }
+}
+
+fn socket() -> UdpSocket {
+    let socket = UdpSocket::bind((LOCAL, 0)).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket
+}
+
+fn header(sequence: u16, ssrc: u32) -> Header {
+    let timestamp = u32::from(sequence) * 160;
+    Header { payload_type: 8, marker: false, sequence, timestamp, ssrc: Ssrc(ssrc) }
+}
+
+fn packet(header: &Header) -> Vec<u8> {
+    let mut bytes = vec![0x80; 172];
+    header.write(&mut bytes);
+    bytes
+}
+
+impl Phone {
+    fn new(relay: (u16, u16)) -> Self {
+        let at = |port| SocketAddr::new(LOCAL, port);
+        Self { rtp: socket(), rtcp: socket(), relay: (at(relay.0), at(relay.1)) }
+    }
+
+    fn plan(&self) -> LegPlan {
+        let events = Format::new(101, Some("telephone-event/8000"), None).unwrap();
+        let formats = vec![Format::new(8, None, None).unwrap(), events];
+        LegPlan {
+            remote_rtp: self.rtp.local_addr().ok(),
+            remote_rtcp: self.rtcp.local_addr().ok(),
+            send: true,
+            receive: true,
+            send_formats: formats.clone(),
+            receive_formats: formats,
+            rearm_latch: true,
+        }
+    }
+
+    fn speaks(&self, header: &Header) {
+        self.rtp.send_to(&packet(header), self.relay.0).unwrap();
+    }
+
+    fn hears(&self) -> Header {
+        let mut buffer = [0; 2_048];
+        let (length, from) = self.rtp.recv_from(&mut buffer).expect("a packet");
+        assert_eq!(from, self.relay.0, "symmetric: from the port it is sent to");
+        Header::read(&buffer[..length]).expect("RTP")
+    }
+}
+
+/// Row 141.
+#[test]
+fn a_phone_hears_one_stream_whoever_is_behind_it() {
+    let bed = Bed::new(21_000, 21_019);
+    let (a, b) = bed.call();
+    let mut heard = Vec::new();
+    for (sequence, ssrc) in [(65_534, 1), (65_535, 1), (0, 1), (2, 1), (900, 2), (901, 2)] {
+        a.speaks(&header(sequence, ssrc));
+        heard.push(b.hears());
+    }
+    let first = heard[0];
+    let steps: Vec<u16> = heard.iter().map(|h| h.sequence.wrapping_sub(first.sequence)).collect();
+    assert_eq!(steps, [0, 1, 2, 4, 5, 6], "a loss stays a loss, a switch is none");
+    assert!(heard.iter().all(|h| h.ssrc == first.ssrc && h.payload_type == 8));
+    let marks: Vec<bool> = heard.iter().map(|h| h.marker).collect();
+    assert_eq!(marks, [true, false, false, false, true, false]);
+    b.speaks(&header(5, 9));
+    assert_ne!(a.hears().ssrc, first.ssrc, "each leg has a stream of its own");
+    let stats = bed.close();
+    assert_eq!((stats.a.packets_in, stats.a.lost, stats.b.packets_out), (6, 1, 6));
+    assert_eq!((stats.b.packets_in, stats.a.packets_out, stats.a.bytes_in), (1, 1, 6 * 172));
+    assert!(stats.a.first_packet_at < stats.a.last_packet_at);
+}
+
+#[test]
+fn the_first_packet_of_each_side_is_reported_once() {
+    let bed = Bed::new(21_020, 21_039);
+    let (a, b) = bed.call();
+    for n in 0..3 {
+        a.speaks(&header(n, 1));
+        b.hears();
+    }
+    b.speaks(&header(0, 2));
+    a.hears();
+    // A packet may be here before the news of it.
+    let next = || bed.events.recv_timeout(Duration::from_secs(5)).unwrap();
+    let mut heard = vec![next(), next()];
+    heard.extend(std::iter::from_fn(|| bed.events.try_recv().ok()));
+    let sides: Vec<_> = heard
+        .iter()
+        .map(|(call, event)| match event {
+            MediaEvent::Heard { side } => (*call, *side),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(sides, [(CALL, Side::A), (CALL, Side::B)]);
+}
+
+/// Row 138.
+#[test]
+fn strangers_cannot_spray_their_way_into_a_call() {
+    let bed = Bed::new(21_040, 21_059);
+    let (a, b) = bed.call();
+    let stranger = socket();
+    a.speaks(&header(0, 1));
+    b.hears();
+    for n in 0..200 {
+        stranger.send_to(&packet(&header(n, 666)), a.relay.0).unwrap();
+    }
+    a.speaks(&header(1, 1));
+    assert!(!b.hears().marker, "the very next packet is the peer's");
+    let stats = bed.close();
+    assert_eq!((stats.a.dropped_stranger, stats.b.packets_out), (200, 2));
+    assert_eq!(stats.a.latched, None);
+}
+
+/// Row 138.
+#[test]
+fn a_phone_behind_nat_is_found_where_it_sends_from() {
+    let bed = Bed::new(21_060, 21_079);
+    let (a, b) = bed.call();
+    let outside = socket();
+    for n in 0..4 {
+        outside.send_to(&packet(&header(n, 1)), a.relay.0).unwrap();
+    }
+    // Two packets are the price of caution.
+    b.hears();
+    b.hears();
+    let address = outside.local_addr().unwrap();
+    let is_latched = |event| matches!(event, MediaEvent::Latched { side: Side::A, address: at } if at == address);
+    assert!(is_latched(bed.event()));
+    b.speaks(&header(0, 2));
+    let mut buffer = [0; 2_048];
+    assert_eq!(outside.recv_from(&mut buffer).unwrap().1, a.relay.0);
+    let stats = bed.close();
+    assert_eq!((stats.a.latched, stats.a.dropped_stranger), (Some(address), 2));
+}
+
+/// Row 97, row 98.
+#[test]
+fn numbers_are_translated_and_unknown_ones_dropped() {
+    let bed = Bed::new(21_080, 21_099);
+    let (a, b) = bed.call();
+    let opus = |number| vec![Format::new(number, Some("opus/48000/2"), None).unwrap()];
+    let with = |plan: LegPlan, number| LegPlan {
+        send_formats: opus(number),
+        receive_formats: opus(number),
+        ..plan
+    };
+    bed.handle.set_leg(CALL, Side::A, with(a.plan(), 96)).unwrap();
+    bed.handle.set_leg(CALL, Side::B, with(b.plan(), 111)).unwrap();
+    bed.settled();
+    a.speaks(&header(1, 1));
+    a.speaks(&Header { payload_type: 111, ..header(2, 1) });
+    a.speaks(&Header { payload_type: 96, ..header(3, 1) });
+    assert_eq!(b.hears().payload_type, 111);
+    b.speaks(&Header { payload_type: 111, ..header(3, 1) });
+    assert_eq!(a.hears().payload_type, 96);
+    assert_eq!(bed.close().a.dropped_payload_type, 2);
+}
+
+/// Row 94.
+#[test]
+fn nothing_crosses_against_the_direction() {
+    let bed = Bed::new(21_100, 21_119);
+    let (a, b) = bed.call();
+    let held = LegPlan { send: false, rearm_latch: false, ..b.plan() };
+    bed.handle.set_leg(CALL, Side::B, held).unwrap();
+    bed.settled();
+    a.speaks(&header(0, 1));
+    b.speaks(&header(0, 2));
+    a.hears();
+    let resumed = LegPlan { rearm_latch: false, ..b.plan() };
+    bed.handle.set_leg(CALL, Side::B, resumed).unwrap();
+    bed.settled();
+    a.speaks(&header(1, 1));
+    b.hears();
+    let stats = bed.close();
+    assert_eq!((stats.a.packets_in, stats.a.dropped_direction, stats.b.packets_out), (2, 1, 1));
+}
+
+/// Row 145.
+#[test]
+fn reports_cross_under_the_names_of_the_other_leg() {
+    let bed = Bed::new(21_120, 21_139);
+    let (a, b) = bed.call();
+    a.speaks(&header(10, 1));
+    let to_b = b.hears();
+    b.speaks(&header(20, 2));
+    let to_a = a.hears();
+    let words =
+        [0x81c8_000c, 1, 5, 6, 1_600, 1, 160, to_a.ssrc.0, 0, u32::from(to_a.sequence), 7, 8, 9];
+    let report: Vec<u8> = words.iter().flat_map(|word: &u32| word.to_be_bytes()).collect();
+    a.rtcp.send_to(&report, a.relay.1).unwrap();
+    let mut buffer = [0; 2_048];
+    let (length, from) = b.rtcp.recv_from(&mut buffer).unwrap();
+    assert_eq!(from, b.relay.1);
+    let packets: Vec<_> = rtcp::packets(&buffer[..length]).unwrap().collect();
+    assert_eq!(packets.iter().map(|p| p.packet_type).collect::<Vec<_>>(), [200, 202]);
+    let word =
+        |at: usize| u32::from_be_bytes(packets[0].body[at * 4..at * 4 + 4].try_into().unwrap());
+    assert_eq!((word(0), word(3)), (to_b.ssrc.0, to_b.timestamp), "our name, our clock");
+    assert_eq!((word(6), word(8)), (2, 20), "their name, their number");
+    let stats = bed.close();
+    assert_eq!((stats.a.rtcp_in, stats.b.rtcp_out), (1, 1));
+}
+
+/// Row 147.
+#[test]
+fn a_silent_side_is_reported_once_and_a_held_one_later() {
+    let bed = Bed::new(21_140, 21_159);
+    let (_a, b) = bed.call();
+    let held = LegPlan { receive: false, ..b.plan() };
+    bed.handle.set_leg(CALL, Side::B, held).unwrap();
+    let limits = DeadAfter { talk: Duration::from_millis(50), hold: Duration::from_millis(700) };
+    bed.handle.set_dead_after(CALL, limits).unwrap();
+    let dead = |event| match event {
+        MediaEvent::Dead { side, silent_for } => (side, silent_for),
+        other => panic!("{other:?}"),
+    };
+    let (first, second) = (dead(bed.event()), dead(bed.event()));
+    assert_eq!((first.0, second.0), (Side::A, Side::B));
+    assert!(first.1 > limits.talk && second.1 > limits.hold);
+    bed.close();
+}
+
+#[test]
+fn ports_come_back_after_a_close_and_run_out_with_a_reason() {
+    let bed = Bed::new(21_160, 21_167);
+    for call in 0..3 {
+        bed.handle.open(call, LOCAL, LOCAL).unwrap();
+    }
+    let opened = [bed.event(), bed.event()];
+    assert!(opened.iter().all(|event| matches!(event, MediaEvent::Opened { .. })));
+    let failed =
+        |event, wanted| matches!(event, MediaEvent::OpenFailed { reason } if reason == wanted);
+    assert!(failed(bed.event(), OpenFailure::NoPorts));
+    bed.handle.open(0, LOCAL, LOCAL).unwrap();
+    assert!(failed(bed.event(), OpenFailure::Duplicate));
+    // Counters are those of the latest whole turn: one more turn makes sure.
+    bed.handle.close(98).unwrap();
+    assert!(matches!(bed.event(), MediaEvent::Closed(_)));
+    let counters = bed.handle.counters();
+    assert_eq!((counters.calls, counters.port_pairs_free, counters.port_pairs_used), (2, 0, 4));
+    for call in 0..2 {
+        bed.handle.close(call).unwrap();
+        assert!(matches!(bed.event(), MediaEvent::Closed(_)));
+    }
+    for _ in 0..2 {
+        bed.call();
+        bed.close();
+    }
+    bed.handle.close(99).unwrap();
+    let nothing = CallStats { a: LegStats::default(), b: LegStats::default() };
+    assert!(matches!(bed.event(), MediaEvent::Closed(stats) if *stats == nothing));
+    assert_eq!(bed.handle.counters().port_pairs_free, 4);
+    assert_eq!(bed.handle.counters().calls, 0);
+}
+
+#[test]
+fn a_local_address_that_is_not_ours_is_refused() {
+    let bed = Bed::new(21_180, 21_199);
+    bed.handle.open(CALL, LOCAL, [192, 0, 2, 1].into()).unwrap();
+    let MediaEvent::OpenFailed { reason: OpenFailure::Socket(kind) } = bed.event() else {
+        panic!("opened")
+    };
+    assert_eq!(kind, std::io::ErrorKind::AddrNotAvailable);
+    bed.close();
+    assert_eq!(bed.handle.counters().port_pairs_used, 0);
+}
+
+#[test]
+fn a_shutdown_closes_every_call_and_later_commands_are_refused() {
+    let mut bed = Bed::new(21_200, 21_219);
+    bed.call();
+    bed.plane.take().unwrap().shutdown();
+    assert!(matches!(bed.event(), MediaEvent::Closed(_)));
+    assert!(bed.handle.open(1, LOCAL, LOCAL).is_err());
+    assert!(bed.handle.close(CALL).is_err());
+}
+
+#[test]
+fn calls_are_spread_over_the_workers_and_so_are_the_ports() {
+    let bed = Bed::with_workers(21_220, 21_235, 2);
+    for call in 0..4 {
+        bed.handle.open(call, LOCAL, LOCAL).unwrap();
+    }
+    let mut ports = Vec::new();
+    for _ in 0..4 {
+        let MediaEvent::Opened { a, b } = bed.event() else { panic!("not opened") };
+        ports.extend([a.0, a.1, b.0, b.1]);
+    }
+    ports.sort_unstable();
+    assert_eq!(ports, (21_220..=21_235).collect::<Vec<u16>>());
+    assert_eq!(bed.plane.as_ref().map(MediaPlane::workers_lost), Some(0));
+}
+
+#[test]
+fn a_close_right_behind_its_open_leaks_no_port() {
+    let bed = Bed::new(21_240, 21_259);
+    for call in 0..100 {
+        bed.handle.open(call, LOCAL, LOCAL).unwrap();
+        bed.handle.close(call).unwrap();
+    }
+    let mut closed = 0;
+    while closed < 100 {
+        closed += u32::from(matches!(bed.event(), MediaEvent::Closed(_)));
+    }
+    bed.handle.close(CALL).unwrap();
+    bed.event();
+    assert_eq!(bed.handle.counters().port_pairs_used, 0);
+}

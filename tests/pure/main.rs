@@ -1,0 +1,26 @@
+//! The switch as a whole in virtual time: raw-text phones, one switchboard, its calls; no socket, no clock.
+#![allow(
+    unreachable_pub,
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "the support of the tests is test code, whatever clippy sees in it"
+)]
+
+#[path = "../support/sim/mod.rs"]
+mod sim;
+
+mod scene;
+
+mod calls;
+mod dialogs;
+mod forks;
+mod methods;
+mod offers;
+mod operator;
+mod races;
+mod registrar;
+mod soak;
+mod transactions;
+mod trunks;

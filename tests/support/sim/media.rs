@@ -1,0 +1,107 @@
+//! A media plane that carries no packets but knows which ones would arrive.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tandem::proto::sdp::{Format, StreamPlan};
+use tandem::switch::call::{MediaOp, Ports, Side, SideStats};
+use tandem::switch::cdr::record::CallId;
+
+/// What one call has open.
+#[derive(Clone, Debug, Default)]
+pub struct Open {
+    pub ports: Option<(Ports, Ports)>,
+    pub a: StreamPlan,
+    pub b: StreamPlan,
+    /// Silence that is reported, while talking and while held, once somebody asked for it.
+    pub dead_after: Option<(Duration, Duration)>,
+}
+
+impl Open {
+    /// One line: what each side could hear.
+    pub fn hearing(&self) -> String {
+        format!("a hears b: {}; b hears a: {}", path(&self.b, &self.a), path(&self.a, &self.b))
+    }
+
+    pub fn a_hears_b(&self) -> bool {
+        path(&self.b, &self.a).starts_with("yes")
+    }
+
+    pub fn b_hears_a(&self) -> bool {
+        path(&self.a, &self.b).starts_with("yes")
+    }
+}
+
+/// Would audio of the speaker reach the listener, as which codec and where?
+fn path(speaker: &StreamPlan, listener: &StreamPlan) -> String {
+    if !speaker.receive || !listener.send {
+        return "no".to_owned();
+    }
+    let Some(to) = listener.remote_rtp else { return "no (no address)".to_owned() };
+    // A speaker sends the first codec that it was told it may.
+    let is_speech =
+        |format: &&Format| !["telephone-event", "CN", "red"].contains(&format.name.as_str());
+    let spoken = speaker.send_formats.iter().find(is_speech);
+    let understood = spoken.and_then(|spoken| {
+        listener.send_formats.iter().find(|format| {
+            format.name.eq_ignore_ascii_case(&spoken.name) && format.clock_rate == spoken.clock_rate
+        })
+    });
+    match understood {
+        Some(format) => {
+            format!("yes {}/{} ({}) via {to}", format.name, format.clock_rate, format.payload_type)
+        }
+        None => "no (no common codec)".to_owned(),
+    }
+}
+
+/// All ports of all calls.
+#[derive(Debug, Default)]
+pub struct MediaPlane {
+    pub open: BTreeMap<CallId, Open>,
+    next: u16,
+    /// The next `Open` is refused.
+    pub refuses: bool,
+}
+
+/// What the plane answers.
+pub enum Answer {
+    Opened(Ports, Ports),
+    Refused,
+    Closed(Box<[SideStats; 2]>),
+}
+
+impl MediaPlane {
+    pub fn apply(&mut self, call: CallId, op: MediaOp) -> Option<Answer> {
+        match op {
+            MediaOp::Open { .. } if self.refuses => Some(Answer::Refused),
+            MediaOp::Open { .. } => {
+                assert!(!self.open.contains_key(&call), "{call} opened its ports twice");
+                let base = 20_000 + self.next * 4;
+                self.next = (self.next + 1) % 2_000;
+                let (a, b) =
+                    (Ports { rtp: base, rtcp: base + 1 }, Ports { rtp: base + 2, rtcp: base + 3 });
+                self.open.insert(call, Open { ports: Some((a, b)), ..Open::default() });
+                Some(Answer::Opened(a, b))
+            }
+            MediaOp::Watch { talk, hold } => {
+                let open = self.open.get_mut(&call).expect("ports that are not open are watched");
+                open.dead_after = Some((talk, hold));
+                None
+            }
+            MediaOp::Set(side, plan) => {
+                let open = self.open.get_mut(&call).expect("a plan for ports that are not open");
+                match side {
+                    Side::A => open.a = plan,
+                    Side::B => open.b = plan,
+                }
+                None
+            }
+            // The plane watches; a test says itself when a side is dead.
+            MediaOp::Close => {
+                self.open.remove(&call).expect("ports that are not open were closed");
+                Some(Answer::Closed(Box::default()))
+            }
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! A whole exchange in one process: virtual time, a network of values, phones that write raw text.
+
+pub mod check;
+pub mod ladder;
+pub mod media;
+pub mod network;
+pub mod office;
+pub mod phone;
+pub mod sdp;
+pub mod text;
+pub mod world;

@@ -1,0 +1,93 @@
+//! The configuration that most tests run with: three phones and four trunks.
+
+use std::time::Duration;
+
+use regex::Regex;
+use tandem::switch::snapshot::{
+    Destination, Listen, Number, PeerAddress, Phone, Route, Secret, Snapshot, Transport, Trunk,
+    TrunkMode,
+};
+
+pub const CARRIER: &str = "203.0.113.10:5060";
+pub const BACKUP: &str = "203.0.113.20:5060";
+pub const SIPCO: &str = "203.0.113.30:5060";
+pub const NUMBER: &str = "+862012345678";
+
+pub fn secret_of(extension: &str) -> String {
+    format!("secret-{extension}")
+}
+
+pub fn phone(extension: &str, name: &str) -> (String, Phone) {
+    let phone = Phone {
+        extension: extension.to_owned(),
+        name: name.to_owned(),
+        secret: Secret(secret_of(extension)),
+        contacts_max: None,
+        ring_timeout: None,
+    };
+    (extension.to_owned(), phone)
+}
+
+pub fn trunk(name: &str, mode: TrunkMode, peers: &[&str]) -> Trunk {
+    let peer = |text: &&str| {
+        let (host, port) = text.rsplit_once(':').unwrap();
+        PeerAddress {
+            transport: Transport::Udp,
+            host: host.to_owned(),
+            port: port.parse().unwrap(),
+        }
+    };
+    Trunk {
+        name: name.to_owned(),
+        mode,
+        peers: peers.iter().map(peer).collect(),
+        user: None,
+        secret: Secret::default(),
+        registrar: None,
+        expires: Duration::from_secs(600),
+        caller_id: None,
+        ring_timeout: None,
+        try_timeout: Duration::from_secs(5),
+    }
+}
+
+pub fn route(name: &str, pattern: &str, trunks: &[&str], rewrite: Option<&str>) -> Route {
+    Route {
+        name: name.to_owned(),
+        pattern: Regex::new(pattern).unwrap(),
+        trunks: trunks.iter().map(|&name| name.to_owned()).collect(),
+        rewrite: rewrite.map(str::to_owned),
+    }
+}
+
+pub fn number(number: &str, trunk: &str, extension: &str) -> Number {
+    Number {
+        number: number.to_owned(),
+        trunk: trunk.to_owned(),
+        to: Destination::Phone(extension.to_owned()),
+    }
+}
+
+pub fn listen() -> Vec<Listen> {
+    let address = "0.0.0.0:5060".parse().unwrap();
+    [Transport::Udp, Transport::Tcp].map(|transport| Listen { transport, address }).to_vec()
+}
+
+/// The office.
+pub fn office() -> Snapshot {
+    let mut snapshot = Snapshot {
+        revision: 1,
+        phones: [phone("1001", "Alice"), phone("1002", "Bob"), phone("1003", "")].into(),
+        trunks: vec![
+            trunk("carrier", TrunkMode::Peer, &[CARRIER]),
+            trunk("backup", TrunkMode::Peer, &[BACKUP]),
+        ],
+        numbers: vec![number(NUMBER, "carrier", "1002")],
+        routes: vec![route("out", "^0(.+)$", &["carrier", "backup"], Some("+86$1"))],
+        ..Snapshot::default()
+    };
+    use tandem::proto::sip::auth::digest::Algorithm;
+    snapshot.sip.digest = vec![Algorithm::Sha512_256, Algorithm::Sha256, Algorithm::Md5];
+    snapshot.sip.listen = listen();
+    snapshot
+}
