@@ -329,20 +329,23 @@ fn glare_leaves_the_call_alive() {
     one_record(&daemon, "normal");
 }
 
-/// 40 calls with every tenth message of the caller lost, in both directions: retransmissions carry all of
+/// 80 calls with every twentieth message of the caller lost, in both directions: retransmissions carry all of
 /// them through. sipp forgets a call whose first INVITE it lost, so the called side loses nothing; and it
-/// takes a repeated 200 for the answer to its BYE, so it talks for longer than repetitions can take.
+/// takes a repeated 200 for the answer to its BYE, so it talks for longer than we repeat one (64*T1). Both
+/// sides repeat from 100 ms on: with sipp's 500 ms its last repetition of a BYE would come when our
+/// transaction, which lives for 64 times *our* T1, is over.
 #[test]
 fn lost_messages_lose_no_calls() {
     let (alice, carrier) = (free_port(), free_port());
     let daemon = exchange_with(carrier, free_port(), "t1_ms = 100\n");
     register(&daemon, 0, alice, "u1");
     let called = Sipp::start(&daemon, "uas_answer.xml", &[("then", HUNG_UP)], alice, &[]);
-    let args = ["-m", "40", "-l", "40", "-r", "20", "-lost", "10", "-s", "+862012345678"];
-    Sipp::start(&daemon, "uac_trunk.xml", &[("then", &talk(4000))], carrier, &args).succeed();
-    let records = daemon.wait_for_records(40);
+    let args = ["-m", "80", "-l", "80", "-r", "40", "-lost", "5", "-s", "+862012345678"];
+    let then = talk(6600).replace("retrans=\"500\"", "retrans=\"100\"");
+    Sipp::start(&daemon, "uac_trunk.xml", &[("then", &then)], carrier, &args).succeed();
+    let records = daemon.wait_for_records(80);
     drop(called);
-    assert_eq!(records.len(), 40);
+    assert_eq!(records.len(), 80);
     assert!(records.iter().all(|record| record["cause"] == "normal"), "{records:?}");
     daemon.assert_healthy();
 }
