@@ -81,7 +81,8 @@ struct Task {
     out: Vec<Output>,
     is_recorded: bool,
     is_done: bool,
-    /// The media plane refused to open ports: there will be no answer, so the call must be told.
+    /// The media plane refused a command: the ports are not there, or do not carry what was agreed. The call
+    /// must be told, and ends.
     is_without_media: bool,
 }
 
@@ -191,7 +192,7 @@ impl Task {
     fn media(&mut self, op: MediaOp) {
         let call = self.began.call.0;
         let media = &self.tools.media;
-        let is_open = matches!(op, MediaOp::Open { .. });
+        let is_close = matches!(op, MediaOp::Close);
         let result = match op {
             MediaOp::Open { a, b } => media.open(call, a, b),
             MediaOp::Set(side, plan) => {
@@ -202,7 +203,7 @@ impl Task {
         };
         if let Err(busy) = result {
             tracing::error!(call = %self.began.call, %busy, "media command refused");
-            self.is_without_media |= is_open;
+            self.is_without_media |= !is_close;
         }
     }
 

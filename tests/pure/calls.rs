@@ -169,6 +169,17 @@ fn without_ports_there_is_no_call() {
     assert_eq!(outcome(&w), ("no_media", "system", false));
 }
 
+/// A media plane that did not take what was agreed would carry something else: the call ends and says why.
+#[test]
+fn a_refused_media_command_ends_the_call_and_its_ports_come_back() {
+    let (mut w, a, b) = talking();
+    let call = w.call();
+    w.input(call, tandem::switch::call::Input::MediaRefused("it does not keep up"));
+    w.assert_empty();
+    assert_eq!(outcome(&w), ("no_media", "system", true));
+    assert_eq!((w[a].requests("BYE").len(), w[b].requests("BYE").len()), (1, 1));
+}
+
 #[test]
 fn a_draining_daemon_takes_no_new_call_and_keeps_the_old_one() {
     let (mut w, a, b) = talking();

@@ -164,17 +164,6 @@ fn row_083_481_or_408_to_a_re_invite_ends_the_call() {
     }
 }
 
-#[test]
-fn row_083_a_re_invite_that_nobody_answers_ends_the_call() {
-    let (mut w, a, b) = talking();
-    w.net.drop_all.push(Box::new(|wire| wire.to.ip().to_string() == CALLED));
-    w.modify(a, "INVITE", HOLD);
-    w.assert_empty();
-    assert_eq!(w[a].requests("BYE").len(), 1);
-    assert!(w[b].requests("BYE").is_empty());
-    assert_eq!(outcome(&w), ("dialog_lost", "system", true));
-}
-
 /// Row 84: the called side's offer in the 200, the caller's answer in the ACK.
 #[test]
 fn row_084_a_late_offer_is_answered_in_the_ack() {
@@ -461,15 +450,24 @@ fn an_answer_without_contact_is_still_acknowledged_and_ended() {
     assert_eq!(w[carrier].requests("BYE").len(), 1);
 }
 
-/// Row 90 as RFC 3261 §14.1 has it: no answer at all ends the dialog like 408 and 481, because the other
-/// side is gone; what could not even be sent leaves the conversation as it is.
+/// Row 90: a re-INVITE that nobody answers, or that could not be sent, leaves the conversation as it is.
 #[test]
-fn row_090_a_re_invite_without_any_answer_ends_the_call_and_one_not_sent_does_not() {
+fn row_090_a_re_invite_without_any_answer_leaves_the_call_as_it_was() {
     let (mut w, a, b) = talking();
+    let before = w.media.open[&w.call()].hearing();
     w.net.drop_all.push(Box::new(|wire| wire.to.ip().to_string() == "10.0.0.12"));
     w.modify(a, "INVITE", HOLD);
+    w.run_for(33_000);
+    assert_eq!(w[a].statuses("INVITE").last(), Some(&488));
+    assert_eq!(w.media.open[&w.call()].hearing(), before);
+    // The next one, after the peer is back, is served, and the call ends as calls do.
+    w.net.drop_all.clear();
+    w.modify(a, "INVITE", HOLD);
+    w.run_for(500);
+    assert_eq!(heard(&w), (false, true));
+    w.hang_up(b);
     w.assert_empty();
-    assert_eq!(w.record().cause.key, "dialog_lost");
+    assert_eq!(w.record().cause.key, "normal");
 
     let (mut w, a, _) = talking();
     let at = w[b].at;
@@ -483,4 +481,30 @@ fn row_090_a_re_invite_without_any_answer_ends_the_call_and_one_not_sent_does_no
     w.hang_up(a);
     w.assert_empty();
     assert_eq!(w.record().cause.key, "normal");
+}
+
+/// Rows 29 and 90: a re-INVITE is cancelled across the call, and the session stays as it was.
+#[test]
+fn a_cancelled_re_invite_is_cancelled_on_the_other_side_too() {
+    let (mut w, a, b) = talking();
+    let before = w.media.open[&w.call()].hearing();
+    w[b].habits.on_modify = Some(Reply::status(100));
+    w.modify(a, "INVITE", HOLD);
+    w.run_for(300);
+    w.cancel(a);
+    w.run_for(500);
+    assert_eq!(w[b].requests("CANCEL").len(), 1);
+    assert_eq!(w[a].statuses("CANCEL"), [200]);
+    assert_eq!(w[a].statuses("INVITE").last(), Some(&487));
+    assert_eq!(w.media.open[&w.call()].hearing(), before);
+    // An answer that was quicker than the CANCEL stands.
+    w[b].habits.on_modify = Some(ok());
+    w.modify(a, "INVITE", HOLD);
+    w.cancel(a);
+    w.run_for(500);
+    assert_eq!(w[a].statuses("INVITE").last(), Some(&200));
+    assert_eq!(heard(&w), (false, true));
+    w.assert_media_agrees(a, b);
+    w.hang_up(a);
+    w.assert_empty();
 }

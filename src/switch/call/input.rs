@@ -167,8 +167,8 @@ pub enum Input {
         /// Where it came from.
         flow: Flow,
     },
-    /// The caller cancelled its INVITE.
-    Cancelled,
+    /// The peer cancelled this INVITE of its, the first one or a later one.
+    Cancelled(ServerKey),
     /// A response to a request of the call.
     Response {
         /// The request's transaction.

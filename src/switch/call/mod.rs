@@ -176,9 +176,7 @@ impl Call {
             Input::Request { server, request, flow } => {
                 self.request(now, server, request, flow, out)
             }
-            Input::Cancelled => {
-                self.on_session(now, At::A, out, |session, sip| session.cancelled(now, sip))
-            }
+            Input::Cancelled(server) => self.cancelled(now, server, out),
             Input::Response { client, response } => self.response(now, client, &response, out),
             Input::Failed { client, why } => {
                 if let Some(at) = self.leg_of(client) {
@@ -191,7 +189,10 @@ impl Call {
             Input::MediaOpened { a, b } => self.media_opened(now, a, b, out),
             Input::MediaRefused(why) => {
                 self.note(now, "", "media.refused", why);
-                self.media = Media::Closed;
+                // Ports that are open are closed like any others.
+                if !matches!(self.media, Media::Open(..) | Media::Closing) {
+                    self.media = Media::Closed;
+                }
                 self.fail(now, &crate::switch::cause::NO_MEDIA, None, HungUpBy::System, out);
             }
             Input::Heard(side) => {

@@ -178,6 +178,25 @@ impl Call {
         self.on_session(now, from, out, |session, sip| session.accept_offer(now, Some(&body), sip));
     }
 
+    /// A peer cancelled an INVITE of its: the first one ends the call; a later one is cancelled on the other
+    /// leg too, and what comes of it there is the answer here. An answer that was quicker stands (§9.2).
+    pub(super) fn cancelled(&mut self, now: Instant, server: ServerKey, out: &mut Vec<Output>) {
+        let Some(at) = self.legs().find(|(_, leg)| leg.session.is_open(server)).map(|(at, _)| at)
+        else {
+            return;
+        };
+        if self.leg(at).is_some_and(|leg| leg.session.state() == session::State::Incoming) {
+            return self.on_session(now, at, out, |session, sip| session.cancelled(sip));
+        }
+        let is_passed = matches!(
+            self.modifying,
+            Some(Modifying::Forwarded { from } | Modifying::Asked { from }) if from == at
+        );
+        if let Some(other) = self.across(at).filter(|_| is_passed) {
+            self.on_session(now, other, out, |session, sip| session.cancel_modify(sip));
+        }
+    }
+
     /// The other leg refused: the session stays as it was on both (§14.1).
     pub(super) fn not_modified(
         &mut self,

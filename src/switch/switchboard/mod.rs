@@ -370,9 +370,9 @@ impl Switchboard {
                     );
                 }
             }
-            E::Cancel { owner, .. } => {
+            E::Cancel { server, owner } => {
                 if let Some(Owner(call)) = owner {
-                    to_call(CallId(call), call::Input::Cancelled, out);
+                    to_call(CallId(call), call::Input::Cancelled(server), out);
                 }
             }
             E::Response { client, owner, response } if owner == NOBODY => {

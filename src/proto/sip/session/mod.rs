@@ -138,7 +138,7 @@ pub enum Ending {
     Cancelled,
     /// Our 2xx was never acknowledged; we have hung up.
     NoAck,
-    /// The peer no longer knows the dialog, or answers nothing in it (481, 408; RFC 5057).
+    /// The peer says that it no longer knows the dialog (481, 408; RFC 5057).
     Lost,
 }
 
@@ -351,7 +351,7 @@ impl Session {
             return self.receive_ack(now, &open.request, out);
         }
         let Some(dialog) = self.dialog.as_mut() else {
-            return self.early_request(now, open, out);
+            return self.early_request(open, out);
         };
         if self.state == State::Over
             || self.state == State::Ending && open.request.method() != &Method::Bye
@@ -388,12 +388,12 @@ impl Session {
     }
 
     /// A request of the peer while only early dialogs exist.
-    fn early_request(&mut self, now: Instant, open: OpenServer, out: &mut Vec<Out>) {
+    fn early_request(&mut self, open: OpenServer, out: &mut Vec<Out>) {
         match (self.state, open.request.method()) {
             // The caller may end an early dialog by BYE; the called side may not (RFC 3261 §15).
             (State::Incoming, Method::Bye) => {
                 self.respond(&open, 200, out);
-                self.cancelled(now, out);
+                self.cancelled(out);
             }
             (State::Incoming | State::Outgoing, Method::Update) => {
                 self.respond_with(&open, 500, &[(HeaderName::RetryAfter, "3".into())], out);
@@ -443,15 +443,13 @@ impl Session {
         if self.client.take_if(|open| open.client == client).is_none() {
             return;
         }
-        match why {
-            // "No response at all" ends the dialog like 408 and 481 (§12.2.1.2, §14.1; RFC 5057 §5.1).
-            Failure::TimedOut => self.lost(out),
-            // What could not be sent counts as 503 (§8.1.3.1), which leaves the session as it was (§14.1):
-            // a broken connection is no reason to end a conversation that is heard.
-            Failure::Transport if self.state == State::Established => {
-                out.push(Out::Event(Event::NotModified { status: 503 }));
-            }
-            Failure::Transport => {}
+        // The session stays as it was: a conversation that is heard does not end because one message was not.
+        // If the peer is really gone, nothing is heard either, and dead media ends the call. What could not
+        // be sent counts as 503 (§8.1.3.1), what nobody answered as 504: a 408 handed on would end the other
+        // dialog (RFC 5057 §5.1).
+        if self.state == State::Established {
+            let status = if why == Failure::TimedOut { 504 } else { 503 };
+            out.push(Out::Event(Event::NotModified { status }));
         }
     }
 

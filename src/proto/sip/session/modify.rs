@@ -95,6 +95,16 @@ impl Session {
         }
     }
 
+    /// Cancels a modification of ours: what becomes of it is told as always (RFC 3261 §9.1). One that only
+    /// waits to be tried again is dropped, and counts as cancelled.
+    pub fn cancel_modify(&mut self, out: &mut Vec<Out>) {
+        if self.retry.take().is_some() {
+            out.push(Out::Event(Event::NotModified { status: 487 }));
+        } else if let Some(open) = &self.client {
+            out.push(Out::Cancel { client: open.client, reason: None });
+        }
+    }
+
     pub(super) fn send_modify(&mut self, body: Option<Vec<u8>>, out: &mut Vec<Out>) {
         let Some(dialog) = self.dialog.as_mut() else { return };
         let Some(dest) = dialog.dest() else { return self.lost(out) };

@@ -27,6 +27,12 @@ impl Session {
         self.server.as_ref().map(|open| &open.request)
     }
 
+    /// Is this the transaction of an INVITE that waits for our final response?
+    #[must_use]
+    pub fn is_open(&self, server: ServerKey) -> bool {
+        self.server.as_ref().is_some_and(|open| open.server == server)
+    }
+
     /// Sends a provisional response, with early media if there is a body.
     pub fn progress(&mut self, status: u16, body: Option<&[u8]>, out: &mut Vec<Out>) {
         if self.state != State::Incoming {
@@ -74,7 +80,7 @@ impl Session {
     }
 
     /// The peer cancelled its INVITE (the CANCEL itself is answered by the transaction layer).
-    pub fn cancelled(&mut self, _now: Instant, out: &mut Vec<Out>) {
+    pub fn cancelled(&mut self, out: &mut Vec<Out>) {
         if self.state != State::Incoming {
             return;
         }

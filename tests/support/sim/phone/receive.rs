@@ -104,8 +104,9 @@ impl Phone {
             return;
         }
         let open = self.calls.iter().position(|call| {
-            call.state == State::Incoming
-                && call.open.as_ref().is_some_and(|open| open.branch() == text.branch())
+            call.open
+                .as_ref()
+                .is_some_and(|open| open.is("INVITE") && open.branch() == text.branch())
         });
         self.reply_now(now, text, &Reply::status(if open.is_some() { 200 } else { 481 }));
         if let Some(call) = open {
