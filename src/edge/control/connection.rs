@@ -163,7 +163,7 @@ impl Connection {
             Next::Nothing => Ok(()),
             Next::Events(events) => {
                 let lines: Vec<_> =
-                    events.iter().map(|event| rpc::notification("event", json!(**event))).collect();
+                    events.iter().map(|event| rpc::notification("event", json!(event))).collect();
                 self.write(&lines).await
             }
             Next::Lost(gap) => {

@@ -1,11 +1,12 @@
 //! What happened, numbered: a bounded memory that subscribers replay and follow.
 
 use std::collections::VecDeque;
+use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Serialize, Serializer};
 use serde_json::Value;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 use tokio::sync::watch;
 
 use crate::edge::clock;
@@ -14,9 +15,10 @@ use crate::proto::time::Wall;
 
 /// Events that are kept. When full, the oldest is forgotten; a subscriber that asks for it is told
 /// of the gap, one that was following is disconnected.
-///
-/// An event takes about 250 bytes, so the memory is filled by a few megabytes and stays at that.
 pub const EVENTS_MAX: usize = 10_000;
+/// Bytes of particulars that are kept; the oldest events are forgotten for them as well. An event has
+/// about 100, so this is room for very talkative ones.
+const BYTES_MAX: usize = 4 << 20;
 
 /// One happening.
 #[derive(Clone, Debug, Serialize)]
@@ -44,7 +46,7 @@ pub struct EventLog {
 
 #[derive(Debug)]
 struct Shared {
-    // Held for a push or for copying pointers, never over a wait.
+    // Held for a push or for copying a page of events, never over a wait.
     ring: Mutex<Ring>,
     newest: watch::Sender<u64>,
 }
@@ -54,14 +56,68 @@ struct Ring {
     /// The number before the first event of this run.
     start: u64,
     newest: u64,
-    events: VecDeque<Arc<Event>>,
+    slots: VecDeque<Slot>,
+    /// The particulars of all slots, end to end. Ten thousand small allocations that live on would pin the
+    /// pages of everything that was freed around them.
+    bytes: VecDeque<u8>,
     max: usize,
+}
+
+/// An event without its particulars: `len` bytes of the ring, behind those of the slots before.
+#[derive(Debug)]
+struct Slot {
+    at: Wall,
+    kind: &'static str,
+    len: usize,
 }
 
 impl Ring {
     /// The number before the oldest kept event.
     fn floor(&self) -> u64 {
-        self.newest - self.events.len() as u64
+        self.newest - self.slots.len() as u64
+    }
+
+    fn push(&mut self, kind: &'static str, at: Wall, fields: &Value) {
+        self.newest += 1;
+        if self.slots.len() >= self.max {
+            self.forget_oldest();
+        }
+        let before = self.bytes.len();
+        // A tree of values can always be written; should it not, the event itself is what matters.
+        if serde_json::to_writer(&mut self.bytes, fields).is_err() {
+            self.bytes.truncate(before);
+            let _ = self.bytes.write_all(b"null");
+        }
+        self.slots.push_back(Slot { at, kind, len: self.bytes.len() - before });
+        while self.bytes.len() > BYTES_MAX && self.slots.len() > 1 {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some(slot) = self.slots.pop_front() {
+            self.bytes.drain(..slot.len);
+        }
+    }
+
+    /// Up to `max` events from the `skip`th on.
+    fn page(&self, skip: usize, max: usize) -> Vec<Event> {
+        let first = self.newest - self.slots.len() as u64 + 1;
+        let mut begin: usize = self.slots.iter().take(skip).map(|slot| slot.len).sum();
+        let mut events = Vec::new();
+        for (index, slot) in self.slots.iter().enumerate().skip(skip).take(max) {
+            let text: Vec<u8> = self.bytes.range(begin..begin + slot.len).copied().collect();
+            begin += slot.len;
+            let fields =
+                String::from_utf8(text).ok().and_then(|text| RawValue::from_string(text).ok());
+            events.push(Event {
+                seq: first + index as u64,
+                at: slot.at,
+                kind: slot.kind,
+                fields: fields.unwrap_or_else(|| RawValue::NULL.to_owned()),
+            });
+        }
+        events
     }
 }
 
@@ -78,7 +134,7 @@ pub struct Gap {
 #[derive(Clone, Debug)]
 pub enum Next {
     /// Events in order, at least one.
-    Events(Vec<Arc<Event>>),
+    Events(Vec<Event>),
     /// Nothing yet.
     Nothing,
     /// The subscriber fell behind by more than the log keeps.
@@ -95,7 +151,8 @@ impl EventLog {
 
     fn with_max(start: Wall, max: usize) -> Self {
         let start = u64::try_from(start.0).unwrap_or(0);
-        let ring = Ring { start, newest: start, events: VecDeque::new(), max };
+        let (slots, bytes) = (VecDeque::new(), VecDeque::new());
+        let ring = Ring { start, newest: start, slots, bytes, max };
         let newest = watch::Sender::new(start);
         Self { shared: Arc::new(Shared { ring: Mutex::new(ring), newest }) }
     }
@@ -103,15 +160,9 @@ impl EventLog {
     /// Adds an event and returns its number. Waits for nobody.
     pub fn publish(&self, kind: &'static str, fields: &Value) -> u64 {
         let at = clock::wall();
-        // A tree of values can always be written; should it not, the event itself is what matters.
-        let fields = to_raw_value(fields).unwrap_or_else(|_| RawValue::NULL.to_owned());
         let mut ring = self.shared.ring.lock().unwrap_or_else(PoisonError::into_inner);
-        ring.newest += 1;
+        ring.push(kind, at, fields);
         let seq = ring.newest;
-        if ring.events.len() >= ring.max {
-            ring.events.pop_front();
-        }
-        ring.events.push_back(Arc::new(Event { seq, at, kind, fields }));
         // Inside the lock, so that the newest number never goes backwards.
         self.shared.newest.send_replace(seq);
         seq
@@ -179,7 +230,7 @@ impl Subscription {
             return Next::Lost(Gap { from: self.at + 1, to: floor });
         }
         let skip = usize::try_from(self.at - floor).unwrap_or(usize::MAX);
-        let events: Vec<_> = ring.events.iter().skip(skip).take(max).cloned().collect();
+        let events = ring.page(skip, max);
         self.at += events.len() as u64;
         if events.is_empty() { Next::Nothing } else { Next::Events(events) }
     }
@@ -228,6 +279,22 @@ mod tests {
             log.publish("test", &json!({}));
         });
         assert!(matches!(subscription.take(9), Next::Lost(Gap { from: 1004, to: 1004 })));
+    }
+
+    #[test]
+    fn long_particulars_push_old_events_out_and_none_out_of_place() {
+        let log = EventLog::with_max(Wall(0), 100);
+        let words = |n: u64| json!({ "n": n, "words": "x".repeat(BYTES_MAX / 4) });
+        (0..9).for_each(|n| {
+            log.publish("long", &words(n));
+        });
+        let (mut subscription, gap) = log.subscribe(Some(1));
+        assert_eq!(gap, Some(Gap { from: 2, to: 6 }));
+        let Next::Events(events) = subscription.take(9) else { panic!() };
+        assert_eq!(events.len(), 3);
+        for event in events {
+            assert_eq!(event.fields.get(), words(event.seq - 1).to_string());
+        }
     }
 
     #[test]
