@@ -3,14 +3,15 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
 use tandem::edge::media_io::{
-    CallStats, DeadAfter, LegPlan, LegStats, MediaConfig, MediaEvent, MediaHandle, MediaPlane,
-    OpenFailure, PortRange, Side,
+    CallStats, DeadAfter, LegPlan, LegStats, MediaClock, MediaConfig, MediaEvent, MediaHandle,
+    MediaPlane, OpenFailure, PortRange, Side,
 };
-use tandem::proto::rtp::{Header, Ssrc, rtcp};
+use tandem::proto::rtp::{Header, PacketTime, Ssrc, rtcp};
 use tandem::proto::sdp::Format;
 use tandem::proto::time::Instant;
 
@@ -31,7 +32,7 @@ struct Phone {
     relay: (SocketAddr, SocketAddr),
 }
 
-fn clock() -> Arc<dyn Fn() -> Instant + Send + Sync> {
+fn clock() -> MediaClock {
     #[expect(clippy::disallowed_methods, reason = "a live test runs on the real clock")]
     let start = std::time::Instant::now();
     Arc::new(move || Instant::START + start.elapsed())
@@ -43,10 +44,22 @@ impl Bed {
     }
 
     fn with_workers(low: u16, high: u16, workers: usize) -> Self {
+        Self::with_clock(low, high, workers, clock())
+    }
+
+    /// On a clock that stands still until the test moves it, in milliseconds: no packet is late on a busy machine.
+    fn on_a_stopped_clock(low: u16, high: u16) -> (Self, Arc<AtomicU64>) {
+        let time = Arc::new(AtomicU64::new(1_000));
+        let shown = Arc::clone(&time);
+        let clock = Arc::new(move || Instant::from_millis(shown.load(Ordering::SeqCst)));
+        (Self::with_clock(low, high, 1, clock), time)
+    }
+
+    fn with_clock(low: u16, high: u16, workers: usize, clock: MediaClock) -> Self {
         let config = MediaConfig {
             ports: PortRange { low, high },
             workers,
-            clock: clock(),
+            clock,
             seed: u64::from(low),
             cname: "tandem".into(),
         };
@@ -131,6 +144,7 @@ impl Phone {
             receive: true,
             send_formats: formats.clone(),
             receive_formats: formats,
+            packet_time: PacketTime::default(),
             rearm_latch: true,
         }
     }
@@ -140,11 +154,28 @@ impl Phone {
     }
 
     fn hears(&self) -> Header {
+        self.hears_audio().0
+    }
+
+    fn hears_audio(&self) -> (Header, Vec<u8>) {
         let mut buffer = [0; 2_048];
         let (length, from) = self.rtp.recv_from(&mut buffer).expect("a packet");
         assert_eq!(from, self.relay.0, "symmetric: from the port it is sent to");
-        Header::read(&buffer[..length]).expect("RTP")
+        (Header::read(&buffer[..length]).expect("RTP"), buffer[12..length].to_vec())
     }
+
+    /// Sends the `number`th packet of this many milliseconds; its bytes tell where they belong.
+    fn speaks_for(&self, number: u16, ms: u32) {
+        let start = u32::from(number) * ms * 8;
+        let mut bytes = vec![0x80; 12];
+        Header { timestamp: start, ..header(number, 1) }.write(&mut bytes);
+        bytes.extend(tone(start, ms * 8));
+        self.rtp.send_to(&bytes, self.relay.0).unwrap();
+    }
+}
+
+fn tone(from: u32, count: u32) -> Vec<u8> {
+    (from..from + count).map(|n| u8::try_from(n % 251).unwrap()).collect()
 }
 
 /// Row 141.
@@ -408,4 +439,81 @@ fn a_close_right_behind_its_open_leaks_no_port() {
     bed.handle.close(CALL).unwrap();
     bed.event();
     assert_eq!(bed.handle.counters().port_pairs_used, 0);
+}
+
+impl Bed {
+    /// A call whose sides want packets of this length.
+    fn call_with_packet_times(&self, a_ms: u32, b_ms: u32) -> (Phone, Phone) {
+        let (a, b) = self.call();
+        for (side, phone, ms) in [(Side::A, &a, a_ms), (Side::B, &b, b_ms)] {
+            let packet_time = PacketTime { ptime_ms: Some(ms), maxptime_ms: None };
+            self.handle.set_leg(CALL, side, LegPlan { packet_time, ..phone.plan() }).unwrap();
+        }
+        self.settled();
+        (a, b)
+    }
+}
+
+/// Row 99: 20 ms in, 60 ms out; byte for byte, and the figures say what was really sent.
+#[test]
+fn short_packets_are_joined_for_a_side_that_wants_long_ones() {
+    let (bed, _time) = Bed::on_a_stopped_clock(21_168, 21_171);
+    let (a, b) = bed.call_with_packet_times(20, 60);
+    (0..30).for_each(|n| a.speaks_for(n, 20));
+    let heard: Vec<_> = (0..10).map(|_| b.hears_audio()).collect();
+    let first = heard[0].0;
+    for (n, (header, payload)) in (0_u16..).zip(&heard) {
+        let step = header.timestamp.wrapping_sub(first.timestamp);
+        assert_eq!((header.sequence.wrapping_sub(first.sequence), step), (n, u32::from(n) * 480));
+        assert_eq!((header.marker, header.ssrc, header.payload_type), (n == 0, first.ssrc, 8));
+        assert_eq!(*payload, tone(u32::from(n) * 480, 480));
+    }
+    // A re-INVITE wants 40 ms from now on; what waits goes before.
+    a.speaks_for(30, 20);
+    bed.settled();
+    let packet_time = PacketTime { ptime_ms: Some(40), maxptime_ms: None };
+    bed.handle.set_leg(CALL, Side::B, LegPlan { packet_time, ..b.plan() }).unwrap();
+    assert_eq!(b.hears_audio().1, tone(30 * 160, 160));
+    (31..35).for_each(|n| a.speaks_for(n, 20));
+    assert_eq!(b.hears_audio().1, tone(31 * 160, 320));
+    assert_eq!(b.hears_audio().1, tone(33 * 160, 320));
+    // A report tells the packets and octets of the new stream, and its timestamps still fit.
+    let report = [0x80c8_0006_u32, 1, 5, 6, 1_600, 35, 35 * 160];
+    let bytes: Vec<u8> = report.iter().flat_map(|word| word.to_be_bytes()).collect();
+    a.rtcp.send_to(&bytes, a.relay.1).unwrap();
+    let mut buffer = [0; 2_048];
+    let (length, _) = b.rtcp.recv_from(&mut buffer).unwrap();
+    let words: Vec<u32> =
+        buffer[..length].as_chunks::<4>().0.iter().map(|w| u32::from_be_bytes(*w)).collect();
+    let timestamp = first.timestamp.wrapping_add(1_600);
+    assert_eq!(words[1..7], [first.ssrc.0, 5, 6, timestamp, 13, 35 * 160]);
+    let stats = bed.close();
+    assert_eq!((stats.a.packets_in, stats.a.lost, stats.b.packets_out), (35, 0, 13));
+    assert_eq!(stats.b.bytes_out, 13 * 12 + 35 * 160);
+}
+
+/// Row 99: 60 ms in, 20 ms out, at the pace of 20 ms.
+#[test]
+fn long_packets_are_cut_for_a_side_that_wants_short_ones() {
+    let (bed, time) = Bed::on_a_stopped_clock(21_172, 21_175);
+    let (a, b) = bed.call_with_packet_times(60, 20);
+    let mut heard = Vec::new();
+    for n in 0..4 {
+        a.speaks_for(n, 60);
+        heard.push(b.hears_audio());
+        assert_eq!(bed.settled().b.packets_out, u64::from(n) * 3 + 1, "no burst");
+        for _ in 0..2 {
+            time.fetch_add(20, Ordering::SeqCst);
+            heard.push(b.hears_audio());
+        }
+        time.fetch_add(20, Ordering::SeqCst);
+    }
+    let first = heard[0].0;
+    for (n, (header, payload)) in (0_u16..).zip(&heard) {
+        let step = header.timestamp.wrapping_sub(first.timestamp);
+        assert_eq!((header.sequence.wrapping_sub(first.sequence), step), (n, u32::from(n) * 160));
+        assert_eq!(*payload, tone(u32::from(n) * 160, 160));
+    }
+    let stats = bed.close();
+    assert_eq!((stats.a.packets_in, stats.b.packets_out, stats.b.send_failed), (4, 12, 0));
 }

@@ -1,5 +1,10 @@
 //! Rows 91 to 101 of the wire catalogue: what re-INVITEs and UPDATEs say, across the call.
 
+use tandem::proto::rtp::{
+    Arrival, Header, Incoming, OutgoingStream, PacketTime, PayloadMap, Repacketiser, Ssrc,
+};
+use tandem::proto::sdp::StreamPlan;
+use tandem::proto::time::Instant;
 use tandem::switch::cdr::record::SegmentKind;
 
 use crate::scene::{heard, talking, two_phones};
@@ -226,7 +231,7 @@ fn row_097_each_side_is_sent_its_own_numbers() {
     w.dial(a, "1002");
     w.run_for(1_000);
     let open = &w.media.open[&w.call()];
-    let numbers = |plan: &tandem::proto::sdp::StreamPlan| -> Vec<u8> {
+    let numbers = |plan: &StreamPlan| -> Vec<u8> {
         plan.send_formats.iter().map(|format| format.payload_type).collect()
     };
     assert_eq!((numbers(&open.a), numbers(&open.b)), (vec![111, 101], vec![96, 97]));
@@ -261,6 +266,70 @@ fn row_099_the_packet_time_crosses_the_call() {
     assert_eq!(w.media.open[&w.call()].a.ptime_ms, Some(30));
     w.hang_up(a);
     w.assert_empty();
+}
+
+/// Milliseconds of the packets that a side is sent, when the other sends it these.
+fn lengths(from: &StreamPlan, to: &StreamPlan, sent_ms: &[u32]) -> Vec<usize> {
+    let wish = PacketTime { ptime_ms: to.ptime_ms, maxptime_ms: to.maxptime_ms };
+    let carried =
+        PayloadMap::between(&from.receive_formats, &to.send_formats, wish).get(0).unwrap();
+    let mut stream = OutgoingStream::new(Ssrc(1), 0, 0);
+    let mut repacketiser = Repacketiser::default();
+    let mut heard = Vec::new();
+    let mut send = |packet: &[u8]| {
+        heard.push((packet.len() - 12) / 8);
+        true
+    };
+    let mut timestamp = 0;
+    for (sequence, ms) in (0..).zip(sent_ms) {
+        let header = Header { payload_type: 0, marker: false, sequence, timestamp, ssrc: Ssrc(2) };
+        let mut packet = vec![0x80; 12 + *ms as usize * 8];
+        header.write(&mut packet);
+        let incoming = Incoming {
+            header,
+            arrival: Arrival::Newer { missing: 0 },
+            payload_type: carried.to.unwrap(),
+            clock_rate: carried.clock_rate,
+            packing: carried.packing,
+        };
+        repacketiser.packet(Instant::START, &incoming, &mut packet, &mut stream, &mut send);
+        timestamp += ms * 8;
+    }
+    repacketiser.flush(Instant::START, &mut stream, &mut send);
+    heard
+}
+
+/// Row 99: each side is sent packets of the length that it asked for, also after a re-INVITE.
+#[test]
+fn row_099_each_side_gets_the_packet_time_that_it_asks_for() {
+    let (mut w, a, b) = two_phones();
+    let body = |host: u8, version: u8, times: &str| {
+        format!(
+            "v=0\r\no=phone 1 {version} IN IP4 10.0.0.{host}\r\ns=-\r\nc=IN IP4 10.0.0.{host}\r\nt=0 0\r\n\
+             m=audio 4000 RTP/AVP 0\r\n{times}"
+        )
+    };
+    let called = body(12, 1, "a=ptime:60\r\n");
+    w[b].habits.on_invite = vec![(20, Reply::status(200).body(Body::Text(called)))];
+    w.dial_with(a, "1002", &Body::Text(body(11, 1, "a=ptime:20\r\n")), "");
+    w.run_for(500);
+    assert!(w[b].requests("INVITE")[0].body.contains("a=ptime:20"));
+    assert!(w[a].response(200).unwrap().body.contains("a=ptime:60"));
+    let open = w.media.open[&w.call()].clone();
+    assert_eq!(lengths(&open.a, &open.b, &[20, 20, 20, 30, 30]), [60, 60]);
+    assert_eq!(lengths(&open.b, &open.a, &[60, 30, 30]), [20; 6]);
+    // The caller wants 40 ms now; the called phone names no length but the longest that it takes.
+    let answer = body(12, 2, "a=maxptime:30\r\n");
+    w[b].habits.on_modify = Some(Reply::status(200).body(Body::Text(answer)));
+    w.in_dialog(a, "INVITE", "", &body(11, 2, "a=ptime:40\r\na=maxptime:80\r\n"));
+    w.run_for(500);
+    let open = w.media.open[&w.call()].clone();
+    assert_eq!((open.a.maxptime_ms, open.b.maxptime_ms), (Some(80), Some(30)));
+    assert_eq!(lengths(&open.b, &open.a, &[20, 20, 60, 20]), [40, 40, 40]);
+    assert_eq!(lengths(&open.a, &open.b, &[10, 20, 40]), [10, 20, 30, 10]);
+    w.hang_up(a);
+    w.assert_empty();
+    insta::assert_snapshot!(w.ladder());
 }
 
 /// Row 100: parameters cross as they are; a codec is no codec of another clock.

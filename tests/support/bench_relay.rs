@@ -1,7 +1,8 @@
 //! What a relayed packet costs: CPU of the media thread for each packet, memory for
 //! each call, and the delay added, beside the limit of plain sockets in the same run.
 //!
-//! `cargo run --release --example bench-relay -- [calls] [seconds]`
+//! `cargo run --release --example bench-relay -- [calls] [seconds] [ptime]`. With a packet time other than 20 ms
+//! every packet is cut or joined, and the delay has no meaning.
 #![expect(clippy::print_stdout, reason = "a bench reports on standard output")]
 #![expect(clippy::disallowed_methods, reason = "a bench runs on the real clock")]
 
@@ -20,7 +21,7 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, socko
 use tandem::edge::media_io::{
     LegPlan, MediaConfig, MediaEvent, MediaHandle, MediaPlane, PortRange, Side,
 };
-use tandem::proto::rtp::{Header, Ssrc};
+use tandem::proto::rtp::{Header, PacketTime, Ssrc};
 use tandem::proto::sdp::Format;
 use tandem::proto::time;
 
@@ -35,6 +36,10 @@ fn main() -> Outcome<()> {
     let mut arguments = std::env::args().skip(1).filter_map(|word| word.parse::<u64>().ok());
     let calls = arguments.next().unwrap_or(300);
     let seconds = arguments.next().unwrap_or(10);
+    let packet_time = PacketTime {
+        ptime_ms: u32::try_from(arguments.next().unwrap_or(20)).ok(),
+        maxptime_ms: None,
+    };
     let start = Instant::now();
     let config = MediaConfig {
         ports: PortRange { low: 22_000, high: 42_000 },
@@ -48,7 +53,7 @@ fn main() -> Outcome<()> {
     // Two sockets stand for all phones: the relay tells calls apart by its own ports.
     let phones = [UdpSocket::bind((LOCAL, 0))?, UdpSocket::bind((LOCAL, 0))?];
     let before = (field_kb("/proc/self/status", "VmRSS:")?, field_kb("/proc/meminfo", "Slab:")?);
-    let relays = open_calls(&plane.handle(), &events, calls, &phones)?;
+    let relays = open_calls(&plane.handle(), &events, calls, &phones, packet_time)?;
     let memory = field_kb("/proc/self/status", "VmRSS:")?.saturating_sub(before.0);
     let kernel = field_kb("/proc/meminfo", "Slab:")?.saturating_sub(before.1);
 
@@ -79,6 +84,7 @@ fn open_calls(
     events: &Receiver<(u64, MediaEvent)>,
     calls: u64,
     phones: &[UdpSocket; 2],
+    packet_time: PacketTime,
 ) -> Outcome<Vec<[SocketAddr; 2]>> {
     let formats = vec![Format::new(8, None, None).ok_or("no such format")?];
     let mut relays = Vec::new();
@@ -94,6 +100,7 @@ fn open_calls(
                 receive: true,
                 send_formats: formats.clone(),
                 receive_formats: formats.clone(),
+                packet_time,
                 rearm_latch: true,
             };
             handle.set_leg(call, side, plan)?;

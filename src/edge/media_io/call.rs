@@ -9,13 +9,14 @@ use super::socket::SocketPair;
 use crate::proto::nat::{Latch, RtcpLatch, Verdict};
 use crate::proto::rtp::rtcp::{RTCP_MAX, ReportedView, SourceView, Translation, translate};
 use crate::proto::rtp::{
-    Arrival, HEADER_LEN, Header, OutgoingStream, PayloadMap, Reception, Ssrc, is_rtcp,
+    Arrival, Fate, Header, Incoming, OutgoingStream, PacketTime, PayloadMap, Reception,
+    Repacketiser, Ssrc, is_rtcp,
 };
 use crate::proto::sdp::{Format, StreamPlan};
 use crate::proto::time::Instant;
 
 /// One of the two sides of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Side {
     /// The calling side.
     A,
@@ -49,6 +50,8 @@ pub struct LegPlan {
     pub send_formats: Vec<Format>,
     /// What the peer may send, under our numbers.
     pub receive_formats: Vec<Format>,
+    /// How long the peer wants the packets that we send it.
+    pub packet_time: PacketTime,
     /// The address may be learned anew: after an offer or answer of the peer.
     pub rearm_latch: bool,
 }
@@ -64,6 +67,7 @@ impl LegPlan {
             receive: plan.receive,
             send_formats: plan.send_formats.clone(),
             receive_formats: plan.receive_formats.clone(),
+            packet_time: PacketTime { ptime_ms: plan.ptime_ms, maxptime_ms: plan.maxptime_ms },
             rearm_latch,
         }
     }
@@ -106,6 +110,9 @@ pub struct LegStats {
     pub dropped_direction: u64,
     /// Datagrams that are no RTP or RTCP, or are far out of sequence.
     pub dropped_malformed: u64,
+    /// Packets of the peer that came too late for their place, in a stream that is cut
+    /// or joined for the other side.
+    pub dropped_late: u64,
     /// Packets that the system did not take for this side's peer.
     pub send_failed: u64,
     /// Reports that came, and that went.
@@ -148,11 +155,21 @@ pub(super) struct Leg {
     reception: Reception,
     /// What this side's peer hears.
     outgoing: OutgoingStream,
+    repacketiser: Repacketiser,
+    /// When the worker will look at the repacketiser next.
+    wakes_at: Option<Instant>,
     stats: LegStats,
     is_heard: bool,
     /// The last sign of life, or when the plan or the limits were set.
     alive_at: Instant,
     is_dead: bool,
+}
+
+/// Which of the audio that waits is to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waiting {
+    Due,
+    All,
 }
 
 /// Totals of a worker that a packet adds to.
@@ -176,6 +193,8 @@ impl Leg {
             rtcp_latch: RtcpLatch::default(),
             reception: Reception::default(),
             outgoing,
+            repacketiser: Repacketiser::default(),
+            wakes_at: None,
             stats: LegStats::default(),
             is_heard: false,
             alive_at: Instant::START,
@@ -196,6 +215,20 @@ impl Leg {
         self.plan = plan;
         self.is_set = true;
         self.seen(now);
+    }
+
+    /// Sends what waits to be joined or paced. What a peer on hold was to hear is
+    /// forgotten.
+    fn send_waiting(&mut self, now: Instant, what: Waiting) {
+        let Some(destination) = self.latch.destination().filter(|_| self.plan.send) else {
+            return self.repacketiser.clear();
+        };
+        let Self { repacketiser, outgoing, stats, sockets, .. } = self;
+        let mut send = |bytes: &[u8]| send_rtp(&sockets.rtp, bytes, destination, stats);
+        match what {
+            Waiting::All => repacketiser.flush(now, outgoing, &mut send),
+            Waiting::Due => repacketiser.handle_timeout(now, outgoing, &mut send),
+        }
     }
 
     fn seen(&mut self, now: Instant) {
@@ -241,11 +274,35 @@ impl Call {
     }
 
     pub(super) fn set_leg(&mut self, now: Instant, side: Side, plan: LegPlan) {
+        // What was taken in under the old plans goes by them.
+        self.a.send_waiting(now, Waiting::All);
+        self.b.send_waiting(now, Waiting::All);
         self.way(side).0.set(now, plan);
         for from in [Side::A, Side::B] {
             let (from, to) = self.way(from);
-            from.map = PayloadMap::between(&from.plan.receive_formats, &to.plan.send_formats);
+            let (receive, send) = (&from.plan.receive_formats, &to.plan.send_formats);
+            from.map = PayloadMap::between(receive, send, to.plan.packet_time);
         }
+    }
+
+    /// When the stream to a side needs the worker, if that is sooner than the worker
+    /// has been told already.
+    pub(super) fn new_wake(&mut self, side: Side) -> Option<Instant> {
+        let (leg, _) = self.way(side);
+        let at = leg.repacketiser.next_timeout()?;
+        if leg.wakes_at.is_some_and(|known| known <= at) {
+            return None;
+        }
+        leg.wakes_at = Some(at);
+        Some(at)
+    }
+
+    /// The worker is awake for the stream to a side.
+    pub(super) fn wake(&mut self, now: Instant, side: Side) {
+        let (leg, _) = self.way(side);
+        // Of several wishes the earliest counts; later ones find nothing to do.
+        leg.wakes_at = leg.wakes_at.filter(|at| *at > now);
+        leg.send_waiting(now, Waiting::Due);
     }
 
     pub(super) fn set_dead_after(&mut self, now: Instant, limits: DeadAfter) {
@@ -348,6 +405,8 @@ impl Call {
                     theirs,
                     sequence_shift: from.outgoing.sequence_shift(),
                     newest_extended,
+                    lost: to.reception.totals().lost(),
+                    renumbering: from.outgoing.renumbering(),
                 }),
             cname,
         };
@@ -389,16 +448,27 @@ fn relay(now: Instant, from: &mut Leg, to: &mut Leg, header: &Header, packet: &m
         from.stats.dropped_payload_type += 1;
         return false;
     };
-    let restarts = arrival == Arrival::Restarted;
-    let relayed = to.outgoing.relay(now, header, clock_rate, restarts);
-    Header { payload_type, ..relayed.header }.write(packet);
-    if !transmit(&to.sockets.rtp, packet, destination) {
-        to.stats.send_failed += 1;
+    let packing = carried.and_then(|carried| carried.packing);
+    let incoming = Incoming { header: *header, arrival, payload_type, clock_rate, packing };
+    let Leg { repacketiser, outgoing, stats, sockets, .. } = to;
+    let mut send = |bytes: &[u8]| send_rtp(&sockets.rtp, bytes, destination, stats);
+    match repacketiser.packet(now, &incoming, packet, outgoing, &mut send) {
+        Fate::Relayed => true,
+        Fate::NotSent => false,
+        Fate::TooLate => {
+            from.stats.dropped_late += 1;
+            false
+        }
+    }
+}
+
+fn send_rtp(socket: &UdpSocket, packet: &[u8], to: SocketAddr, stats: &mut LegStats) -> bool {
+    if !transmit(socket, packet, to) {
+        stats.send_failed += 1;
         return false;
     }
-    to.outgoing.sent(packet.len().saturating_sub(HEADER_LEN));
-    to.stats.packets_out += 1;
-    to.stats.bytes_out += packet.len() as u64;
+    stats.packets_out += 1;
+    stats.bytes_out += packet.len() as u64;
     true
 }
 

@@ -1,6 +1,7 @@
 //! The loop of one media thread: sockets, then commands, then silence.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 use std::net::{IpAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +50,9 @@ pub(super) struct Worker {
     /// Closes whose call has not been seen: its open may still be in the mailbox.
     closing: Vec<u64>,
     next_check: Instant,
+    /// When which side of which slot has packets to be sent, soonest first: at most
+    /// a few for each side. Empty unless packets are cut or joined.
+    wakes: BinaryHeap<Reverse<(Instant, usize, Side)>>,
     tally: Tally,
     counters: Arc<WorkerCounters>,
 }
@@ -78,6 +82,7 @@ impl Worker {
             by_id: HashMap::new(),
             closing: Vec::new(),
             next_check: Instant::START,
+            wakes: BinaryHeap::new(),
             tally: Tally::default(),
             counters,
         };
@@ -105,6 +110,7 @@ impl Worker {
                     self.serve(event.data(), &mut buffer);
                 }
             }
+            self.send_waiting();
             has_more = self.take_commands();
             self.check_silence();
             self.outbox.retry();
@@ -125,7 +131,8 @@ impl Worker {
         } else if self.by_id.is_empty() {
             EpollTimeout::NONE
         } else {
-            let wait = self.next_check.since((self.clock)()).as_millis().min(250);
+            let next = self.wakes.peek().map_or(self.next_check, |Reverse((at, ..))| *at);
+            let wait = next.min(self.next_check).since((self.clock)()).as_millis().min(250);
             EpollTimeout::from(u16::try_from(wait).unwrap_or(250).saturating_add(1))
         }
     }
@@ -145,7 +152,37 @@ impl Worker {
             call.rtcp(now, side, source, packet, &self.cname);
         } else {
             call.rtp(now, side, source, packet, &mut self.outbox, &mut self.tally);
+            if let Some(at) = call.new_wake(side.other()) {
+                self.wakes.push(Reverse((at, slot, side.other())));
+            }
         }
+    }
+
+    /// Sends the pieces of packets whose time has come.
+    fn send_waiting(&mut self) {
+        if self.wakes.is_empty() {
+            return;
+        }
+        let now = (self.clock)();
+        while let Some((slot, side)) = self.next_wake(now) {
+            // The slot may have another call by now; it just has nothing to do yet.
+            let Some(call) = self.slots.get_mut(slot).and_then(Option::as_deref_mut) else {
+                continue;
+            };
+            call.wake(now, side);
+            if let Some(at) = call.new_wake(side) {
+                self.wakes.push(Reverse((at, slot, side)));
+            }
+        }
+    }
+
+    fn next_wake(&mut self, now: Instant) -> Option<(usize, Side)> {
+        let Reverse((at, slot, side)) = *self.wakes.peek()?;
+        if at > now {
+            return None;
+        }
+        self.wakes.pop();
+        Some((slot, side))
     }
 
     /// Serves some commands; `true` if there may be more.

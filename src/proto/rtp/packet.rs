@@ -1,9 +1,14 @@
 //! The fixed header: read with bounds checked, rewritten in place (RFC 3550 §5.1).
 
+use std::ops::Range;
+
 use rtp_rs::RtpReader;
 
 /// Bytes of the fixed header.
 pub const HEADER_LEN: usize = 12;
+
+/// The first byte of a packet without sources, extension and padding.
+pub(super) const PLAIN: u8 = 0x80;
 
 /// The identifier of one synchronisation source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -55,6 +60,19 @@ impl Header {
         *fixed = [first, second, s0, s1, t0, t1, t2, t3, i0, i1, i2, i3];
         true
     }
+}
+
+/// Where the payload of a packet lies: behind sources and extension, before padding.
+/// Empty if it is no packet.
+pub(super) fn payload_of(packet: &[u8]) -> Range<usize> {
+    // The usual packet has none of them.
+    if packet.len() >= HEADER_LEN && packet.first() == Some(&PLAIN) {
+        return HEADER_LEN..packet.len();
+    }
+    let Ok(reader) = RtpReader::new(packet) else { return 0..0 };
+    let start = reader.payload_offset();
+    let length = reader.payload().len();
+    start..start.saturating_add(length)
 }
 
 /// Whether a datagram on a shared port is RTCP (RFC 5761 §4).

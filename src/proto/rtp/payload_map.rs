@@ -1,5 +1,6 @@
 //! Which payload types of one leg mean which of the other (RFC 3264 §6.1).
 
+use super::framing::{PacketTime, Packing};
 use crate::proto::sdp::Format;
 
 /// The way from one leg to the other: what may pass, and under which number.
@@ -20,18 +21,25 @@ pub struct Carried {
     pub clock_rate: u32,
     /// Whether it is a voice, as opposed to digits and comfort noise.
     pub is_speech: bool,
+    /// What the other leg wants of its packets; `None` if they pass as they come.
+    pub packing: Option<Packing>,
 }
 
 impl PayloadMap {
     /// From what one leg may send us (our numbers there) to what the other takes
-    /// (its peer's numbers).
+    /// (its peer's numbers), and in packets of which length.
     #[must_use]
-    pub fn between(receive: &[Format], send: &[Format]) -> Self {
+    pub fn between(receive: &[Format], send: &[Format], wish: PacketTime) -> Self {
         let carry = |from: &Format| {
             let same = |f: &&Format| f.is_same_codec(from);
             let by_number = send.iter().find(|f| f.payload_type == from.payload_type && same(f));
             let to = by_number.or_else(|| send.iter().find(same)).map(|f| f.payload_type);
-            let carried = Carried { to, clock_rate: from.clock_rate, is_speech: from.is_speech() };
+            let carried = Carried {
+                to,
+                clock_rate: from.clock_rate,
+                is_speech: from.is_speech(),
+                packing: Packing::new(from, wish),
+            };
             (from.payload_type, carried)
         };
         Self { rules: receive.iter().map(carry).collect() }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::rtcp::{RTCP_MAX, ReportedView, SourceView, Translation, packets, translate};
+use super::rtcp::{
+    RTCP_MAX, Renumbering, ReportedView, SourceView, Translation, packets, translate,
+};
 use super::*;
 use crate::proto::sdp::Format;
 use crate::proto::time::Instant;
@@ -157,8 +159,8 @@ fn payload_types_are_mapped_by_codec() {
     let from =
         [format(96, "opus/48000/2"), format(101, "telephone-event/8000"), format(0, "PCMU/8000")];
     let to = [format(111, "OPUS/48000/2"), format(101, "telephone-event/8000")];
-    let map = PayloadMap::between(&from, &to);
-    let opus = Carried { to: Some(111), clock_rate: 48_000, is_speech: true };
+    let map = PayloadMap::between(&from, &to, PacketTime::default());
+    let opus = Carried { to: Some(111), clock_rate: 48_000, is_speech: true, packing: None };
     assert_eq!(map.get(96), Some(opus));
     assert_eq!(map.get(101).unwrap().to, Some(101));
     assert_eq!(map.get(0).unwrap().to, None);
@@ -177,6 +179,8 @@ const NAMES: Translation<'_> = Translation {
         theirs: Ssrc(0xb1),
         sequence_shift: 10,
         newest_extended: 0x0003_0004,
+        lost: 0,
+        renumbering: None,
     }),
     cname: "tandem",
 };
@@ -214,6 +218,35 @@ fn a_sender_report_crosses_with_the_names_and_numbers_of_the_other_leg() {
         0,
     ];
     assert_eq!(out[..length], words(&expected));
+}
+
+/// Row 99, row 145: reports about a stream whose packets were cut in three tell of the source's packets.
+#[test]
+fn reports_about_a_cut_stream_count_in_packets_of_its_source() {
+    let translated = |highest: u16, lost: i32, upstream: i64| {
+        let [_, b0, b1, b2] = lost.to_be_bytes();
+        let lost = u32::from_be_bytes([64, b0, b1, b2]);
+        let report = [0x81c9_0007, 0xcc, 0xa0, lost, u32::from(highest), 33, 44, 55];
+        let renumbering =
+            Renumbering { newest_ours: 10, packets_in: 100, packets_out: 300, left_out: 4 };
+        let reported = NAMES.reported.map(|view| ReportedView {
+            lost: upstream,
+            renumbering: Some(renumbering),
+            ..view
+        });
+        let mut out = [0; RTCP_MAX];
+        translate(&words(&report), &Translation { reported, ..NAMES }, &mut out).unwrap();
+        let word = |n: usize| u32::from_be_bytes(out[n * 4..n * 4 + 4].try_into().unwrap());
+        (word(2), word(3), word(4), word(5))
+    };
+    // 30 of ours behind our newest is 10 of theirs behind theirs, over the wrap.
+    assert_eq!(translated(10, 0, 0), (0xb1, 0x4000_0000, 0x0003_0004, 33));
+    assert_eq!(translated(0_u16.wrapping_sub(20), 0, 0).2, 0x0002_fffa);
+    // Two never came: six numbers were left out. Nine more of ours were lost.
+    assert_eq!(translated(10, 6, 2).1, 0x4000_0002);
+    assert_eq!(translated(10, 15, 2).1, 0x4000_0005);
+    assert_eq!(translated(10, 3, 2).1, 0x4000_0002, "the report is older than the gap");
+    assert_eq!(translated(10, -3, 0).1, 0x40ff_fffd, "duplicates");
 }
 
 #[test]

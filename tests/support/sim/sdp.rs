@@ -138,9 +138,13 @@ pub fn origin(sdp: &str, field: usize) -> u64 {
     line(sdp, "o=").and_then(|o| o.split(' ').nth(field)?.parse().ok()).unwrap_or(0)
 }
 
-/// A description in short: direction and numbers.
+/// A description in short: direction, numbers and packet time.
 pub fn short(sdp: &str) -> String {
     let numbers: Vec<_> = codecs(sdp).iter().map(|(number, _)| number.to_string()).collect();
     let closed = if address(sdp).is_none() { " off" } else { "" };
-    format!("{}{closed} {}", direction(sdp), numbers.join(","))
+    let times = ["ptime", "maxptime"].map(|name| match line(sdp, &format!("a={name}:")) {
+        Some(ms) => format!(" {name} {ms}"),
+        None => String::new(),
+    });
+    format!("{}{closed} {}{}", direction(sdp), numbers.join(","), times.concat())
 }

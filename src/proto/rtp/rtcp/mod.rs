@@ -53,6 +53,24 @@ pub struct ReportedView {
     pub sequence_shift: u16,
     /// That source's newest extended sequence number.
     pub newest_extended: u32,
+    /// Packets of that source that never came to us.
+    pub lost: i64,
+    /// Set if its packets are cut or joined.
+    pub renumbering: Option<Renumbering>,
+}
+
+/// How the numbers of a stream of ours go faster or slower than its source's. Reports
+/// are then translated by the ratio of the packets (RFC 3550 §7.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Renumbering {
+    /// Our newest number.
+    pub newest_ours: u16,
+    /// Packets of the source that ours were made of.
+    pub packets_in: u32,
+    /// Our packets.
+    pub packets_out: u32,
+    /// Numbers that we left out beyond one for each packet that never came.
+    pub left_out: u32,
 }
 
 /// One packet of a compound.
@@ -188,7 +206,7 @@ fn report_blocks(
             continue;
         };
         w.number(reported.theirs.0)?;
-        w.bytes(loss)?;
+        w.bytes(&reported.loss(*loss))?;
         w.number(reported.unshift(u32::from_be_bytes(*highest)))?;
         w.bytes(delays)?;
         copied = copied.saturating_add(1);
@@ -200,11 +218,54 @@ impl ReportedView {
     /// The source's extended number for one of ours: the wraps are those of the
     /// source, since the receiver has counted only ours.
     fn unshift(&self, highest: u32) -> u32 {
+        if let Some(renumbering) = &self.renumbering {
+            return self.newest_extended.wrapping_sub(renumbering.behind(highest));
+        }
         let [.., hi, lo] = highest.to_be_bytes();
         let low = u16::from_be_bytes([hi, lo]).wrapping_sub(self.sequence_shift);
         let [.., hi, lo] = self.newest_extended.to_be_bytes();
         let behind = low.wrapping_sub(u16::from_be_bytes([hi, lo])).cast_signed();
         self.newest_extended.wrapping_add_signed(i32::from(behind))
+    }
+}
+
+impl ReportedView {
+    /// Fraction and sum of the losses: the first is a ratio already. Of the sum, what
+    /// never came to us is known in the source's packets; the rest was lost of ours.
+    fn loss(&self, loss: [u8; 4]) -> [u8; 4] {
+        let Some(renumbering) = &self.renumbering else { return loss };
+        let [fraction, b0, b1, b2] = loss;
+        let sum = i64::from(i32::from_be_bytes([b0, b1, b2, 0]) >> 8);
+        let upstream = self.lost.max(0);
+        let beyond = sum.saturating_sub(upstream).saturating_sub(renumbering.left_out.into());
+        let sum = match u64::try_from(beyond) {
+            Ok(beyond) => {
+                let scaled = i64::try_from(renumbering.to_theirs(beyond)).unwrap_or(i64::MAX);
+                upstream.saturating_add(scaled)
+            }
+            // The report is older than our latest gap, or tells of more than was sent.
+            Err(_) => sum.min(upstream),
+        };
+        let sum = sum.clamp(-0x80_0000, 0x7f_ffff);
+        let [.., b0, b1, b2] = sum.to_be_bytes();
+        [fraction, b0, b1, b2]
+    }
+}
+
+impl Renumbering {
+    /// How far behind the source's newest packet that one is which a number of ours
+    /// stands for.
+    fn behind(&self, highest: u32) -> u32 {
+        let [.., hi, lo] = highest.to_be_bytes();
+        let behind = self.newest_ours.wrapping_sub(u16::from_be_bytes([hi, lo])).cast_signed();
+        let behind = u64::try_from(behind).unwrap_or_default();
+        u32::try_from(self.to_theirs(behind)).unwrap_or_default()
+    }
+
+    /// A number of our packets as one of the source's.
+    fn to_theirs(self, ours: u64) -> u64 {
+        let scaled = ours.saturating_mul(self.packets_in.into());
+        scaled.checked_div(self.packets_out.into()).unwrap_or(ours)
     }
 }
 
@@ -278,6 +339,13 @@ pub fn fuzz_rtcp(datagram: &[u8]) {
             theirs: Ssrc(4),
             sequence_shift: 5,
             newest_extended: number(12),
+            lost: i64::from(number(16)),
+            renumbering: (number(20) & 1 == 1).then_some(Renumbering {
+                newest_ours: 9,
+                packets_in: number(24),
+                packets_out: number(28),
+                left_out: number(16),
+            }),
         }),
         cname: "tandem",
     };

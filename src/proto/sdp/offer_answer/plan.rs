@@ -38,6 +38,8 @@ pub struct StreamPlan {
     pub receive_formats: Vec<Format>,
     /// Milliseconds of audio per packet that the peer asks for.
     pub ptime_ms: Option<u32>,
+    /// Milliseconds of audio per packet that the peer takes at most.
+    pub maxptime_ms: Option<u32>,
     /// The number to send digits under, on the clock of the first codec.
     pub telephone_event_pt: Option<u8>,
 }
@@ -136,6 +138,7 @@ fn fill(
         send: flow.sends(),
         receive: flow.receives(),
         ptime_ms: media.ptime_ms,
+        maxptime_ms: media.maxptime_ms,
         telephone_event_pt: telephone_event(&send_formats),
         send_formats,
         receive_formats,

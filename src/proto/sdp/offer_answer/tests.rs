@@ -356,6 +356,7 @@ fn packet_times_cross_from_leg_to_leg() {
     let answer = b.answer_from_peer(&body(1, &format!("{PCMA}a=ptime:20.5\n"))).unwrap();
     assert_eq!(audio(&a.answer_to_peer(&answer.sdp, AT).unwrap()).ptime_ms, Some(20));
     assert_eq!((a.plan().ptime_ms, b.plan().ptime_ms), (Some(30), Some(20)));
+    assert_eq!((a.plan().maxptime_ms, b.plan().maxptime_ms), (Some(60), None));
 }
 
 /// Row 100.
