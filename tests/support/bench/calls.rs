@@ -1,6 +1,6 @@
 //! Calls without audio: INVITE, 180, 200, ACK, BYE through the daemon, media anchored, record written.
 
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use tandem::edge::clock::Clock;
@@ -10,8 +10,21 @@ use crate::live::daemon::{Daemon, Programs, doctor_row};
 use crate::live::phone::{Phone, header};
 use crate::process::Meter;
 
+/// When the next call is placed.
+#[derive(Clone, Copy)]
+enum Pace {
+    /// As soon as fewer than this many are on their way: the most that can be had.
+    Window(usize),
+    /// So many in a second, whatever becomes of them.
+    Rate(u32),
+}
+
 /// Calls on their way at a time.
 const WINDOW: usize = 20;
+/// As many calls a second as a busy office makes in a minute: nothing waits for anything else.
+const MODERATE: u32 = 100;
+/// Rates to be held, in calls per second, with 99 of 100 set up within 200 ms.
+const HELD: [u32; 3] = [1_500, 2_000, 3_000];
 
 /// A daemon with a trunk at `carrier` whose number rings phone 1001.
 pub(crate) fn daemon_with_carrier(programs: &Programs, carrier: &UdpSocket) -> Daemon {
@@ -32,12 +45,7 @@ pub(crate) fn daemon_with_carrier(programs: &Programs, carrier: &UdpSocket) -> D
 }
 
 /// An INVITE of the carrier; `n` is in its Call-ID.
-pub(crate) fn invite(
-    server: u16,
-    local: std::net::SocketAddr,
-    n: usize,
-    audio_port: u16,
-) -> String {
+pub(crate) fn invite(server: u16, local: SocketAddr, n: usize, audio_port: u16) -> String {
     let sdp = sdp(audio_port);
     format!(
         "INVITE sip:+862012345678@127.0.0.1:{server} SIP/2.0\r\nVia: SIP/2.0/UDP {local};rport;branch=z9hG4bKi{n}\r\nMax-Forwards: 70\r\nFrom: <sip:+8613800138000@{local}>;tag=f{n}\r\nTo: <sip:+862012345678@127.0.0.1:{server}>\r\nCall-ID: c{n}\r\nCSeq: 1 INVITE\r\nContact: <sip:gen@{local}>\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
@@ -52,7 +60,7 @@ fn sdp(port: u16) -> String {
 }
 
 /// A request of the carrier inside the dialog that a 200 made.
-pub(crate) fn inside(method: &str, ok: &str, local: std::net::SocketAddr, cseq: u32) -> String {
+pub(crate) fn inside(method: &str, ok: &str, local: SocketAddr, cseq: u32) -> String {
     let (to, call_id, contact) = (header(ok, "To"), header(ok, "Call-ID"), header(ok, "Contact"));
     let target = contact.split(['<', '>']).nth(1).unwrap_or("").to_owned();
     format!(
@@ -117,20 +125,20 @@ pub(crate) fn run(programs: &Programs, limit: f64) {
     std::thread::scope(|scope| {
         scope.spawn(|| answer_all(&phone, |_| 4000));
         // The first calls pay for what is made once; they are not counted.
-        place(&daemon, &carrier, 0, 200);
+        let server = SocketAddr::from(([127, 0, 0, 1], daemon.port));
+        place(server, &carrier, 0, 200, Pace::Window(WINDOW));
         let idle = Meter::of(daemon.pid());
         for (name, from, count) in [("1,000 calls", 1_000, 1_000), ("4,000 calls", 10_000, 4_000)] {
             let before = Meter::of(daemon.pid());
-            let (seconds, mut setups) = place(&daemon, &carrier, from, count);
+            let (seconds, setups) = place(server, &carrier, from, count, Pace::Window(WINDOW));
             let after = Meter::of(daemon.pid());
-            setups.sort_unstable();
             let per_thousand = (after.cpu - before.cpu) * 1000.0 / count as f64;
             println!(
                 "{name} without audio: {per_thousand:.3} CPU s per 1,000 (aim 0.40; 14 datagrams cost {:.3}), {:.0} calls/s, set-up median {:.2} ms, p99 {:.2} ms",
                 14.0 * limit / 1000.0,
                 count as f64 / seconds,
-                setups[setups.len() / 2] as f64 / 1000.0,
-                setups[setups.len() * 99 / 100] as f64 / 1000.0,
+                share(&setups, 50),
+                share(&setups, 99),
             );
         }
         let busy = Meter::of(daemon.pid());
@@ -140,7 +148,41 @@ pub(crate) fn run(programs: &Programs, limit: f64) {
             "memory right after 5,000 calls {:.1} MB, when the last transaction is gone: {:.1} MB (after 200 calls: {:.1} MB; aim: within 5 MB)",
             busy.resident_mb, after.resident_mb, idle.resident_mb
         );
+        added(&daemon, &carrier, phone.local_addr().unwrap());
+        for (turn, rate) in HELD.into_iter().enumerate() {
+            held(server, &carrier, 200_000 + turn * 100_000, rate);
+        }
     });
+}
+
+/// What the daemon adds to a set-up at a moderate rate: the same calls once through it, once straight to the
+/// phone.
+fn added(daemon: &Daemon, carrier: &UdpSocket, phone: SocketAddr) {
+    let server = SocketAddr::from(([127, 0, 0, 1], daemon.port));
+    let (_, direct) = place(phone, carrier, 100_000, 1_000, Pace::Rate(MODERATE));
+    let (_, through) = place(server, carrier, 110_000, 1_000, Pace::Rate(MODERATE));
+    println!(
+        "set-up at {MODERATE} calls/s: median {:.2} ms, straight to the phone {:.2} ms: {:.2} ms added (aim 0.5)",
+        share(&through, 50),
+        share(&direct, 50),
+        share(&through, 50) - share(&direct, 50)
+    );
+}
+
+fn held(server: SocketAddr, carrier: &UdpSocket, from: usize, rate: u32) {
+    let count = rate as usize * 10;
+    let (seconds, setups) = place(server, carrier, from, count, Pace::Rate(rate));
+    println!(
+        "{rate} calls/s for 10 s: {:.0} calls/s, set-up median {:.2} ms, p99 {:.2} ms (aim: 1,500/s with p99 under 200 ms)",
+        count as f64 / seconds,
+        share(&setups, 50),
+        share(&setups, 99)
+    );
+}
+
+/// What so many of a hundred stay below, in milliseconds; the list is in order.
+fn share(setups: &[u64], hundredths: usize) -> f64 {
+    setups[setups.len() * hundredths / 100] as f64 / 1000.0
 }
 
 /// Waits until no transaction lingers: at most 64 T1 and a little more.
@@ -156,23 +198,45 @@ fn wait_for_idle(daemon: &Daemon) {
     }
 }
 
-/// Places calls and hangs each up at once; gives the seconds and every call's set-up in microseconds.
-fn place(daemon: &Daemon, carrier: &UdpSocket, from: usize, count: usize) -> (f64, Vec<u64>) {
-    let (server, local, clock) =
-        (("127.0.0.1", daemon.port), carrier.local_addr().unwrap(), Clock::start());
+/// Places calls and hangs each up at once; gives the seconds and every call's set-up in microseconds, in
+/// order.
+fn place(
+    server: SocketAddr,
+    carrier: &UdpSocket,
+    from: usize,
+    count: usize,
+    pace: Pace,
+) -> (f64, Vec<u64>) {
+    let (local, clock) = (carrier.local_addr().unwrap(), Clock::start());
     let mut begun = vec![Instant::START; count];
     let (mut next, mut done, mut setups) = (0, 0, Vec::with_capacity(count));
-    let start = |n: usize, begun: &mut Vec<Instant>| {
-        begun[n] = clock.now();
-        carrier.send_to(invite(daemon.port, local, from + n, 4002).as_bytes(), server).unwrap();
-    };
-    while next < WINDOW.min(count) {
-        start(next, &mut begun);
-        next += 1;
-    }
     let mut buffer = [0; 8192];
+    let give_up = Duration::from_secs(5);
     while done < count {
-        let length = carrier.recv(&mut buffer).unwrap();
+        let mut wait = give_up;
+        while next < count {
+            match pace {
+                Pace::Window(window) if next - done >= window => break,
+                Pace::Window(_) => {}
+                Pace::Rate(rate) => {
+                    let due = Duration::from_secs(1) * next as u32 / rate;
+                    let early = due.saturating_sub(clock.now().since(Instant::START));
+                    if !early.is_zero() {
+                        wait = early;
+                        break;
+                    }
+                }
+            }
+            begun[next] = clock.now();
+            let text = invite(server.port(), local, from + next, 4002);
+            carrier.send_to(text.as_bytes(), server).unwrap();
+            next += 1;
+        }
+        carrier.set_read_timeout(Some(wait)).unwrap();
+        let Ok(length) = carrier.recv(&mut buffer) else {
+            assert!(wait < give_up, "{done} of {count} calls, and then nothing");
+            continue;
+        };
         let text = String::from_utf8_lossy(&buffer[..length]);
         if !text.starts_with("SIP/2.0 200") {
             assert!(text.starts_with("SIP/2.0 1"), "{text}");
@@ -183,13 +247,11 @@ fn place(daemon: &Daemon, carrier: &UdpSocket, from: usize, count: usize) -> (f6
             setups.push(clock.now().since(begun[n - from]).as_micros() as u64);
             carrier.send_to(inside("ACK", &text, local, 1).as_bytes(), server).unwrap();
             carrier.send_to(inside("BYE", &text, local, 2).as_bytes(), server).unwrap();
-            continue;
-        }
-        done += 1;
-        if next < count {
-            start(next, &mut begun);
-            next += 1;
+        } else {
+            done += 1;
         }
     }
+    carrier.set_read_timeout(Some(give_up)).unwrap();
+    setups.sort_unstable();
     (clock.now().as_micros() as f64 / 1e6, setups)
 }
