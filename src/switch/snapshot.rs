@@ -10,6 +10,7 @@ use std::time::Duration;
 use regex::Regex;
 
 use crate::proto::sip::auth::digest::Algorithm;
+use crate::proto::sip::session::Refreshing;
 pub use crate::proto::sip::transport::Transport;
 
 /// A password; its `Debug` shows nothing.
@@ -61,6 +62,8 @@ pub struct SipSettings {
     pub t2: Duration,
     /// How long a called phone rings before `no_answer`.
     pub ring_timeout: Duration,
+    /// What is asked of session timers (RFC 4028).
+    pub refreshing: Refreshing,
     /// Does OPTIONS outside a dialog need a login?
     pub authenticate_options: bool,
 }
@@ -80,6 +83,7 @@ impl Default for SipSettings {
             t1: Duration::from_millis(500),
             t2: Duration::from_secs(4),
             ring_timeout: Duration::from_secs(60),
+            refreshing: Refreshing::default(),
             authenticate_options: false,
         }
     }

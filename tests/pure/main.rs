@@ -21,6 +21,7 @@ mod offers;
 mod operator;
 mod races;
 mod registrar;
+mod session_timers;
 mod soak;
 mod transactions;
 mod trunks;

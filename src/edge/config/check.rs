@@ -63,6 +63,11 @@ fn settings(report: &mut Report, settings: &Settings) {
         ("expires_default_seconds", sip.expires_default < sip.expires_min, "expires_min_seconds"),
         ("expires_max_seconds", sip.expires_max < sip.expires_default, "expires_default_seconds"),
         ("t2_ms", sip.t2 < sip.t1, "t1_ms"),
+        (
+            "session_expires_seconds",
+            !sip.refreshing.expires.is_zero() && sip.refreshing.expires < sip.refreshing.min_se,
+            "session_expires_min_seconds",
+        ),
     ];
     for (name, is_wrong, lower) in ordered {
         if is_wrong {

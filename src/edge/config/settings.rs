@@ -147,6 +147,20 @@ static SIP: &[Key] = &[
         |s| in_seconds(s.sip.ring_timeout),
         "How long a called phone rings before the call ends with no_answer.",
     ),
+    Key::whole(
+        "session_expires_seconds",
+        (0, 86_400),
+        |s, n| s.sip.refreshing.expires = seconds(n),
+        |s| in_seconds(s.sip.refreshing.expires),
+        "The session timer (RFC 4028) that we ask for: a call that nobody refreshes for so long ends. 0: only what a peer asks for.",
+    ),
+    Key::whole(
+        "session_expires_min_seconds",
+        (90, 86_400),
+        |s, n| s.sip.refreshing.min_se = seconds(n),
+        |s| in_seconds(s.sip.refreshing.min_se),
+        "The shortest session timer that is agreed to (Min-SE); a shorter one is refused with 422.",
+    ),
     Key::flag(
         "authenticate_options",
         |s, yes| s.sip.authenticate_options = yes,

@@ -33,6 +33,10 @@ impl Call {
                 self.note(now, &label, "leg.no_ack", "the answer was never acknowledged");
                 self.fail(now, &cause::NO_ACK, None, HungUpBy::System, out);
             }
+            Ending::Expired => {
+                self.note(now, &label, "leg.expired", "the session was not refreshed in time");
+                self.fail(now, &cause::SESSION_EXPIRED, None, HungUpBy::System, out);
+            }
             Ending::Lost => {
                 self.note(now, &label, "leg.lost", "the far end no longer knows the dialog");
                 self.fail(now, &cause::DIALOG_LOST, None, HungUpBy::System, out);

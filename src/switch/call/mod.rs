@@ -432,6 +432,7 @@ impl Call {
             (_, E::Offer { body, .. }) => self.offered(now, at, body.as_deref(), out),
             (_, E::Modified { body }) => self.modified(now, at, body.as_deref(), out),
             (_, E::NotModified { status }) => self.not_modified(now, at, status, out),
+            (_, E::RefreshDue) => self.refresh(now, at, out),
             (_, E::Ended(how)) => self.ended(now, at, how, out),
         }
     }
@@ -459,6 +460,16 @@ impl Call {
     fn timers(&self) -> Timers {
         let sip = &self.snapshot.sip;
         Timers { t1: sip.t1, t2: sip.t2, t4: Duration::from_secs(5) }
+    }
+
+    /// What a leg's session is set up with.
+    fn setting(&self, contact: String) -> session::Setting {
+        session::Setting {
+            contact,
+            user_agent: self.user_agent.clone(),
+            timers: self.timers(),
+            refreshing: self.snapshot.sip.refreshing,
+        }
     }
 
     fn elapsed(&self, now: Instant) -> Duration {

@@ -178,6 +178,14 @@ impl Call {
         self.on_session(now, from, out, |session, sip| session.accept_offer(now, Some(&body), sip));
     }
 
+    /// A leg's session timer wants a re-INVITE: what was agreed is offered again (RFC 4028 §7.4).
+    pub(super) fn refresh(&mut self, now: Instant, at: At, out: &mut Vec<Output>) {
+        let Some(address) = self.media_address(at) else { return };
+        let Some(leg) = self.leg_mut(at) else { return };
+        let body = leg.negotiator.reoffer(address);
+        self.on_session(now, at, out, |session, sip| session.modify(Some(body), sip));
+    }
+
     /// A peer cancelled an INVITE of its: the first one ends the call; a later one is cancelled on the other
     /// leg too, and what comes of it there is the answer here. An answer that was quicker stands (§9.2).
     pub(super) fn cancelled(&mut self, now: Instant, server: ServerKey, out: &mut Vec<Output>) {

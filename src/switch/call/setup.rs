@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::proto::sdp::SdpRefusal;
-use crate::proto::sip::session::{Invite, Setting, State};
+use crate::proto::sip::session::{Invite, State};
 use crate::switch::cause;
 use crate::switch::cdr::record::{Direction, SegmentKind};
 
@@ -58,8 +58,7 @@ impl Call {
     fn add_caller(&mut self, now: Instant, incoming: Incoming, out: &mut Vec<Output>) {
         let Incoming { server, request, flow, tag, contact, media_ip } = incoming;
         self.note(now, "a", "sip.in", format!("INVITE {} from {flow}", request.uri()));
-        let setting =
-            Setting { contact, user_agent: self.user_agent.clone(), timers: self.timers() };
+        let setting = self.setting(contact);
         let session = Session::incoming(setting, self.tokens.fork(), server, request, flow, tag);
         out.push(Output::Listen {
             call_id: session.call_id().to_owned(),
@@ -172,11 +171,7 @@ impl Call {
         out: &mut Vec<Output>,
     ) -> Leg {
         self.note(now, &label, "leg.ring", format!("{} at {}", target.party, target.dest));
-        let setting = Setting {
-            contact: target.contact,
-            user_agent: self.user_agent.clone(),
-            timers: self.timers(),
-        };
+        let setting = self.setting(target.contact);
         let peer = if target.is_trunk {
             Origin::Trunk(target.party.clone())
         } else {

@@ -4,7 +4,7 @@ use super::*;
 use crate::proto::sip::auth::server::Verdict;
 use crate::proto::sip::header::split_list;
 use crate::proto::sip::method::Method;
-use crate::proto::sip::session::ALLOW;
+use crate::proto::sip::session::{ALLOW, Refreshing};
 use crate::proto::sip::uri::{Scheme, Uri};
 
 /// A request with its transaction.
@@ -41,7 +41,9 @@ impl Switchboard {
         }
         // A BYE is served whatever it asks for besides.
         let modifies = matches!(asked.request.method(), Method::Invite | Method::Update);
-        if let Some((status, headers)) = modifies.then(|| refusal_of_form(&asked.request)).flatten()
+        let refreshing = self.snapshot.sip.refreshing;
+        if let Some((status, headers)) =
+            modifies.then(|| refusal_of_form(&asked.request, refreshing)).flatten()
         {
             return self.refuse(now, &asked, status, &headers, out);
         }
@@ -80,7 +82,8 @@ impl Switchboard {
 
     /// A request outside any dialog.
     pub(super) fn new_request(&mut self, now: Instant, asked: Asked, out: &mut Vec<Output>) {
-        if let Some((status, headers)) = refusal_of_form(&asked.request) {
+        let refreshing = self.snapshot.sip.refreshing;
+        if let Some((status, headers)) = refusal_of_form(&asked.request, refreshing) {
             return self.refuse(now, &asked, status, &headers, out);
         }
         match asked.request.method() {
@@ -218,7 +221,10 @@ impl Switchboard {
 }
 
 /// What is wrong with a request whoever sent it: its scheme, what it requires, what it carries.
-fn refusal_of_form(request: &Message) -> Option<(u16, Vec<(HeaderName, String)>)> {
+fn refusal_of_form(
+    request: &Message,
+    refreshing: Refreshing,
+) -> Option<(u16, Vec<(HeaderName, String)>)> {
     let Some(uri) = Uri::parse(request.uri()) else {
         let has_scheme = request.uri().split_once(':').is_some_and(|(scheme, _)| {
             !scheme.eq_ignore_ascii_case("sip") && !scheme.eq_ignore_ascii_case("sips")
@@ -232,12 +238,20 @@ fn refusal_of_form(request: &Message) -> Option<(u16, Vec<(HeaderName, String)>)
         .into_iter()
         .flat_map(|name| request.list(name))
         .filter(|option| {
-            !(option.eq_ignore_ascii_case("outbound") || option.eq_ignore_ascii_case("path"))
-                || request.method() != &Method::Register
+            let known: &[&str] = match request.method() {
+                Method::Register => &["outbound", "path"],
+                Method::Invite | Method::Update => &["timer"],
+                _ => &[],
+            };
+            !known.iter().any(|known| option.eq_ignore_ascii_case(known))
         })
         .collect();
     if !required.is_empty() {
         return Some((420, vec![(HeaderName::Unsupported, required.join(", "))]));
+    }
+    let has_session = matches!(request.method(), Method::Invite | Method::Update);
+    if has_session && refreshing.is_too_short(request) {
+        return Some((422, vec![(HeaderName::MinSe, refreshing.min_se.as_secs().to_string())]));
     }
     let encoding = request.text(HeaderName::ContentEncoding).unwrap_or_default();
     if !request.body().is_empty()

@@ -31,6 +31,7 @@ impl Session {
         builder.add(HeaderName::Contact, &self.setting.contact);
         builder.add(HeaderName::Allow, ALLOW);
         builder.add(HeaderName::UserAgent, &self.setting.user_agent);
+        self.timer.add_to_request(&mut builder);
         for (name, value) in &invite.headers {
             builder.add(*name, value);
         }
@@ -73,8 +74,12 @@ impl Session {
         match response.status() {
             100 => {}
             status @ 101..200 => self.invite_progress(status, response, out),
-            200..300 => self.invite_accepted(response, out),
-            _ if self.state == State::Outgoing && self.is_challenge_met(response) => {
+            200..300 => self.invite_accepted(now, response, out),
+            status
+                if self.state == State::Outgoing
+                    && (self.is_challenge_met(response)
+                        || status == 422 && self.timer.is_raised_by(response)) =>
+            {
                 self.early.clear();
                 self.send_invite(out);
             }
@@ -91,7 +96,6 @@ impl Session {
                 }
             }
         }
-        let _ = now;
     }
 
     fn invite_progress(&mut self, status: u16, response: &Message, out: &mut Vec<Out>) {
@@ -115,7 +119,7 @@ impl Session {
         Some(dialog.with_default_target(&invite.uri))
     }
 
-    fn invite_accepted(&mut self, response: &Message, out: &mut Vec<Out>) {
+    fn invite_accepted(&mut self, now: Instant, response: &Message, out: &mut Vec<Out>) {
         let tag = response.to_tag().unwrap_or_default();
         match self.state {
             State::Outgoing => {
@@ -124,6 +128,7 @@ impl Session {
                 self.dialog = Some(dialog);
                 self.state = State::Established;
                 self.note_allow(response);
+                self.timer.was_accepted(now, response);
                 if let Some(credentials) = &mut self.credentials {
                     credentials.accepted();
                 }

@@ -9,6 +9,7 @@ mod modify;
 mod server;
 #[cfg(test)]
 mod tests;
+mod timer;
 
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ use super::transaction::Timers;
 use super::transport::{Dest, Flow};
 use crate::proto::time::Instant;
 use crate::proto::token::Tokens;
+
+pub use timer::Refreshing;
 
 /// The methods that we serve, for `Allow`.
 pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, REGISTER";
@@ -125,6 +128,9 @@ pub enum Event {
         /// The status.
         status: u16,
     },
+    /// The session wants to be refreshed by a re-INVITE: [`Session::modify`] with the agreed description must
+    /// follow.
+    RefreshDue,
     /// The session is over for its user; transactions may still linger.
     Ended(Ending),
 }
@@ -138,6 +144,8 @@ pub enum Ending {
     Cancelled,
     /// Our 2xx was never acknowledged; we have hung up.
     NoAck,
+    /// Nobody refreshed the session in time; we have hung up (RFC 4028 §10).
+    Expired,
     /// The peer says that it no longer knows the dialog (481, 408; RFC 5057).
     Lost,
 }
@@ -168,6 +176,8 @@ pub struct Setting {
     pub user_agent: String,
     /// The base timers.
     pub timers: Timers,
+    /// What is asked of the session timer.
+    pub refreshing: Refreshing,
 }
 
 /// An INVITE to send.
@@ -259,6 +269,7 @@ pub struct Session {
     /// The user hung up before the ACK of our 2xx came (RFC 3261 §15).
     hangup_after_ack: Option<Option<String>>,
     retry: Option<Retry>,
+    timer: timer::Timer,
     glare_retries: u8,
     /// Did we make the Call-ID? Decides who waits longer after 491.
     owns_call_id: bool,
@@ -269,6 +280,7 @@ pub struct Session {
 impl Session {
     fn empty(setting: Setting, tokens: Tokens, state: State) -> Self {
         Self {
+            timer: timer::Timer::new(setting.refreshing),
             setting,
             tokens,
             state,
@@ -364,7 +376,7 @@ impl Session {
         self.note_allow(&open.request);
         match open.request.method() {
             Method::Invite => self.receive_reinvite(open, out),
-            Method::Update => self.receive_update(open, out),
+            Method::Update => self.receive_update(now, open, out),
             Method::Bye => self.receive_bye(&open, out),
             Method::Options => {
                 let headers = [
@@ -495,6 +507,7 @@ impl Session {
             builder.add(HeaderName::Contact, &self.setting.contact);
             if status >= 200 {
                 builder.add(HeaderName::Allow, ALLOW);
+                self.timer.add_to_success(&open.request, &mut builder);
             }
         }
         builder.add(HeaderName::Server, &self.setting.user_agent);
@@ -510,7 +523,8 @@ impl Session {
         let unacked =
             self.unacked.as_ref().map(|unacked| unacked.resend_at.min(unacked.give_up_at));
         let retry = self.retry.as_ref().map(|retry| retry.at);
-        unacked.into_iter().chain(retry).min()
+        let timer = self.timer.next_timeout().filter(|_| self.state == State::Established);
+        unacked.into_iter().chain(retry).chain(timer).min()
     }
 
     /// Runs what is due.
@@ -524,6 +538,9 @@ impl Session {
             } else {
                 self.send_modify(retry.body, out);
             }
+        }
+        if self.state == State::Established {
+            self.run_timer(now, out);
         }
     }
 }

@@ -15,9 +15,10 @@ impl Session {
         self.take_offer(open, out);
     }
 
-    pub(super) fn receive_update(&mut self, open: OpenServer, out: &mut Vec<Out>) {
+    pub(super) fn receive_update(&mut self, now: Instant, open: OpenServer, out: &mut Vec<Out>) {
         if open.request.sdp().is_none() {
-            self.refresh(&open.request);
+            self.refresh_target(&open.request);
+            self.timer.accepted(now, &open.request);
             return self.respond(&open, 200, out);
         }
         if self.is_modifying() {
@@ -36,14 +37,14 @@ impl Session {
     }
 
     fn take_offer(&mut self, open: OpenServer, out: &mut Vec<Out>) {
-        self.refresh(&open.request);
+        self.refresh_target(&open.request);
         let body = open.request.sdp().map(<[u8]>::to_vec);
         let is_update = open.request.method() == &Method::Update;
         self.server = Some(open);
         out.push(Out::Event(Event::Offer { body, is_update }));
     }
 
-    fn refresh(&mut self, message: &Message) {
+    pub(super) fn refresh_target(&mut self, message: &Message) {
         if let Some(dialog) = &mut self.dialog {
             dialog.refresh_target(message);
         }
@@ -67,6 +68,7 @@ impl Session {
         if open.request.method() == &Method::Invite {
             return self.send_ok(now, &open, body, out);
         }
+        self.timer.accepted(now, &open.request);
         let packet = self.response(&open, 200, "OK", &[]).finish_sdp(body);
         out.push(Out::Respond { server: open.server, status: 200, packet });
     }
@@ -112,6 +114,7 @@ impl Session {
         let mut builder = dialog.request(&Method::Invite, None);
         builder.add(HeaderName::Allow, ALLOW);
         builder.add(HeaderName::UserAgent, &self.setting.user_agent);
+        self.timer.add_to_request(&mut builder);
         self.add_credentials(&Method::Invite, &uri, body.as_deref(), &mut builder);
         let client = ClientKey(self.tokens.next_u64());
         let request = builder.finish_sdp(body.as_deref());
@@ -120,13 +123,17 @@ impl Session {
     }
 
     pub(super) fn modify_answered(&mut self, now: Instant, response: &Message, out: &mut Vec<Out>) {
+        if self.client.as_ref().is_some_and(|open| open.method == Method::Update) {
+            return self.update_answered(now, response, out);
+        }
         let status = response.status();
         if status < 200 {
             return;
         }
         let Some(open) = self.client.take() else { return };
         if status < 300 {
-            self.refresh(response);
+            self.refresh_target(response);
+            self.timer.was_accepted(now, response);
             if let Some(credentials) = &mut self.credentials {
                 credentials.accepted();
             }
@@ -143,7 +150,7 @@ impl Session {
         if self.state != State::Established {
             return;
         }
-        if self.is_challenge_met(response) {
+        if self.is_challenge_met(response) || status == 422 && self.timer.is_raised_by(response) {
             return self.send_modify(open.body, out);
         }
         match status {

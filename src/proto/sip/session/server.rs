@@ -100,6 +100,7 @@ impl Session {
         out: &mut Vec<Out>,
     ) {
         let packet = self.response(open, 200, "OK", &[]).finish_sdp(body);
+        self.timer.accepted(now, &open.request);
         let timers = self.setting.timers;
         self.unacked = Some(Unacked {
             server: open.server,

@@ -5,6 +5,7 @@ fn session(owns_call_id: bool) -> Session {
         contact: "<sip:me@h>".into(),
         user_agent: "test".into(),
         timers: Timers::default(),
+        refreshing: Refreshing::default(),
     };
     let mut session = Session::empty(setting, Tokens::new([7; 32]), State::Established);
     session.owns_call_id = owns_call_id;
