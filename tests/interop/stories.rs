@@ -77,6 +77,14 @@ fn login_and_call(daemon: &Daemon, number: &str, put: &[(&str, &str)]) {
     .succeed();
 }
 
+/// A request of the phone that `uac_login.xml` plays, inside its call.
+fn phone_request(method: &str, cseq: u32, headers: &str) -> String {
+    request(method, cseq, "")
+        .replace("\"Caller\" <sip:+8613800138000@[local_ip]:[local_port]>", "<sip:1001@tandem>")
+        .replace("sip:+8613800138000@", "sip:1001@")
+        .replace("Max-Forwards: 70\n", &format!("Max-Forwards: 70\n{headers}"))
+}
+
 fn one_record(daemon: &Daemon, cause: &str) -> Value {
     let records = daemon.wait_for_records(1);
     assert_eq!(records.len(), 1, "{records:?}");
@@ -314,6 +322,36 @@ fn hold_and_resume_cross_the_call() {
         .map(|s| s["kind"].as_str().unwrap().to_owned())
         .collect();
     assert!(kinds.ends_with(&["talk".into(), "hold".into(), "talk".into()]), "{kinds:?}");
+}
+
+/// 1001 calls 1002, hands it the trunk's number, hears of it, and is let go; 1002 talks on and hangs up.
+#[test]
+fn a_phone_hands_its_call_to_a_number_outside() {
+    let (bob, carrier) = (free_port(), free_port());
+    let daemon = exchange(carrier, free_port());
+    register(&daemon, 1, bob, "u2");
+    let stays = Sipp::start(&daemon, "uas_answer.xml", &[("then", HUNG_UP)], bob, &["-m", "1"]);
+    let target = Sipp::start(&daemon, "uas_hangs_up.xml", &[], carrier, &["-m", "1"]);
+    // News comes twice: that it is tried, and that it was done.
+    let news = HUNG_UP.replace("request=\"BYE\"", "request=\"NOTIFY\"");
+    let refer = phone_request(
+        "REFER",
+        3,
+        "Refer-To: <sip:08012345678@tandem>\nReferred-By: <sip:1001@tandem>\n",
+    );
+    let talk = format!("{refer}<recv response=\"202\" />{news}{news}{HUNG_UP}");
+    login_and_call(
+        &daemon,
+        "1002",
+        &[("secret", SECRETS[0].1), ("status", "200"), ("talk", &talk)],
+    );
+    target.succeed();
+    stays.succeed();
+    let record = one_record(&daemon, "normal");
+    let detail = daemon.ask(&["call", "show", record["call"].as_str().unwrap()]);
+    let kinds: Vec<_> =
+        detail["segments"].as_array().unwrap().iter().map(|s| s["kind"].clone()).collect();
+    assert!(kinds.contains(&"transfer".into()), "{kinds:?}");
 }
 
 /// Both sides send re-INVITE at the same moment: one of them gets 491, nobody is stuck, the call goes on.

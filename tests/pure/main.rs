@@ -24,4 +24,5 @@ mod registrar;
 mod session_timers;
 mod soak;
 mod transactions;
+mod transfer;
 mod trunks;

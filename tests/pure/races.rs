@@ -7,12 +7,21 @@ use crate::sim::phone::{Body, Reply, State, early, ok, ring};
 use crate::sim::sdp::HOLD;
 use crate::sim::world::{PhoneId, World};
 
-/// A kind of call: the world, who places it, who is called, and when its set-up and its hold are over.
+/// A kind of call: the world, who places it, who may be in it besides, and what is done in it when.
 struct Scene {
     w: World,
     a: PhoneId,
     called: Vec<PhoneId>,
-    holds_at: Option<u64>,
+    acts: Option<(u64, Act)>,
+}
+
+/// What is done in the middle of a call.
+#[derive(Clone, Copy)]
+enum Act {
+    /// The caller holds.
+    Hold,
+    /// This phone hands the call to 1003.
+    Refer(PhoneId),
 }
 
 fn plain(body: &Body) -> Scene {
@@ -20,7 +29,7 @@ fn plain(body: &Body) -> Scene {
     let (a, b) = (w.phone("1001"), w.phone("1002"));
     w[b].habits.on_invite = vec![(5, ring()), (15, ok())];
     w.dial_with(a, "1002", body, "");
-    Scene { w, a, called: vec![b], holds_at: None }
+    Scene { w, a, called: vec![b], acts: None }
 }
 
 fn forked() -> Scene {
@@ -30,7 +39,7 @@ fn forked() -> Scene {
     w[desk].habits.on_invite = vec![(5, early()), (15, ok())];
     w[soft].habits.on_invite = vec![(5, ring()), (16, ok())];
     w.dial(a, "1002");
-    Scene { w, a, called: vec![desk, soft], holds_at: None }
+    Scene { w, a, called: vec![desk, soft], acts: None }
 }
 
 fn trunk() -> Scene {
@@ -44,11 +53,11 @@ fn trunk() -> Scene {
     w[carrier].habits.on_method = vec![("INVITE", Reply::status(407).header(challenge))];
     w[carrier].habits.on_invite = vec![(5, early()), (15, ok())];
     w.dial(a, "0123");
-    Scene { w, a, called: vec![carrier], holds_at: None }
+    Scene { w, a, called: vec![carrier], acts: None }
 }
 
 fn held(body: &Body) -> Scene {
-    Scene { holds_at: Some(70), ..plain(body) }
+    Scene { acts: Some((70, Act::Hold)), ..plain(body) }
 }
 
 fn operators() -> Scene {
@@ -58,7 +67,7 @@ fn operators() -> Scene {
         w[id].habits.on_invite = vec![(5, ring()), (15, ok())];
     }
     w.originate("1001", "1002").unwrap();
-    Scene { w, a, called: vec![b], holds_at: None }
+    Scene { w, a, called: vec![b], acts: None }
 }
 
 fn redirected() -> Scene {
@@ -67,7 +76,17 @@ fn redirected() -> Scene {
     w[b].habits.on_invite = vec![(5, Reply::status(302).contact("<sip:1003@10.0.0.1>"))];
     w[c].habits.on_invite = vec![(5, ring()), (15, ok())];
     w.dial(a, "1002");
-    Scene { w, a, called: vec![c], holds_at: None }
+    Scene { w, a, called: vec![c], acts: None }
+}
+
+/// The caller or the called phone hands the call on to 1003, which answers like this.
+fn transferred(by_caller: bool, answers: Vec<(u64, Reply)>) -> Scene {
+    let mut scene = plain(&Body::Auto);
+    let c = scene.w.phone("1003");
+    scene.w[c].habits.on_invite = answers;
+    let by = if by_caller { scene.a } else { scene.called[0] };
+    scene.called.push(c);
+    Scene { acts: Some((70, Act::Refer(by))), ..scene }
 }
 
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -95,12 +114,17 @@ fn hang_up(w: &mut World, id: PhoneId) {
 fn sweep(name: &str, until_ms: u64, scene: impl Fn() -> Scene) {
     for who in [Who::Caller, Who::Called, Who::Both, Who::Operator] {
         for at in 0..until_ms {
-            let Scene { mut w, a, called, holds_at } = scene();
+            let Scene { mut w, a, called, acts } = scene();
             let began = w.now;
-            if let Some(holds_at) = holds_at {
-                w.run_for(holds_at);
-                w.modify(a, "INVITE", HOLD);
-                w.run_for(at.saturating_sub(holds_at));
+            if let Some((from, act)) = acts {
+                w.run_for(from);
+                match act {
+                    Act::Hold => w.modify(a, "INVITE", HOLD),
+                    Act::Refer(by) => {
+                        w.in_dialog(by, "REFER", "Refer-To: <sip:1003@10.0.0.1>\r\n", "");
+                    }
+                }
+                w.run_for(at.saturating_sub(from));
             } else {
                 w.run_for(at);
             }
@@ -180,4 +204,14 @@ fn an_operators_call_ended_at_any_moment() {
 #[test]
 fn a_redirected_call_ended_at_any_moment() {
     sweep("redirected", 90, redirected);
+}
+
+#[test]
+fn a_transferred_call_ended_at_any_moment() {
+    for by_caller in [false, true] {
+        sweep("transferred", 130, || transferred(by_caller, vec![(5, ring()), (15, ok())]));
+        sweep("refused transfer", 110, || {
+            transferred(by_caller, vec![(5, ring()), (15, Reply::status(486))])
+        });
+    }
 }

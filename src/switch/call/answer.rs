@@ -31,29 +31,40 @@ impl Call {
         self.ring_deadline = None;
         self.try_deadline = None;
         self.groups.clear();
-        if leg.is_trunk {
+        if leg.is_trunk && self.transfer.is_none() {
             self.trunk_used = Some(leg.party.clone());
         }
         self.cancel_branches(now, Some(index), &cause::NORMAL, out);
-        let result = if self.is_late {
+        let result = if self.is_late && self.transfer.is_none() {
             self.pass_late_offer(now, index, body, out)
         } else {
             self.pass_answer(now, index, body, out)
         };
         if let Err(refusal) = result {
             self.note(now, &label, "media.refused", refusal.to_string());
+            if self.transfer.is_some() {
+                self.winner = None;
+                self.on_session(now, At::B(index), out, |session, sip| {
+                    session.hang_up(488, None, sip)
+                });
+                return self.transfer_failed(now, &cause::NO_COMMON_CODEC, None, out);
+            }
             let headers = [warning(refusal)];
             self.on_session(now, At::A, out, |session, sip| {
                 session.reject(488, "Not Acceptable Here", &headers, sip)
             });
             return self.fail(now, &cause::BAD_MEDIA_EXCHANGE, None, HungUpBy::System, out);
         }
-        self.note(now, &label, "call.answered", "answered");
-        let ring_ms = self.elapsed(now).as_millis().to_string();
-        let party = self.branches.get(index).map(|leg| leg.party.clone()).unwrap_or_default();
-        self.event("call.answered", vec![("party", party), ("ring_ms", ring_ms)], out);
-        self.phase = Phase::Talking;
-        self.answered = Some(self.wall(now));
+        if self.transfer.is_some() {
+            self.transferred(now, index, out);
+        } else {
+            self.note(now, &label, "call.answered", "answered");
+            let ring_ms = self.elapsed(now).as_millis().to_string();
+            let party = self.branches.get(index).map(|leg| leg.party.clone()).unwrap_or_default();
+            self.event("call.answered", vec![("party", party), ("ring_ms", ring_ms)], out);
+            self.phase = Phase::Talking;
+            self.answered = Some(self.wall(now));
+        }
         self.segments.change(self.elapsed(now), SegmentKind::Talk);
         self.apply_media(At::A, out);
         self.apply_media(At::B(index), out);
@@ -78,8 +89,8 @@ impl Call {
             None => leg.negotiator.remote().cloned().ok_or(SdpRefusal::NoOffer)?,
         };
         if self.a.as_ref().is_some_and(|leg| leg.session.state() == State::Established) {
-            // An operator's call: the first phone has our offer's answer; it learns only of a change.
-            self.reoffer_first(now, &sdp, out);
+            // An operator's call, or a transfer: who is there already learns only of a change.
+            self.reoffer_due = true;
             return Ok(());
         }
         let Some(at) = self.media_address(At::A) else { return Ok(()) };
@@ -107,9 +118,9 @@ impl Call {
         Ok(())
     }
 
-    /// Offers the first phone of an operator's call what the other side chose, if that is another codec
-    /// than the one it sends.
-    fn reoffer_first(&mut self, now: Instant, answer: &Sdp, out: &mut Vec<Output>) {
+    /// Offers leg a, which was connected before the other side, what that side chose: if that is another
+    /// codec than the one it sends, or if it is held.
+    pub(super) fn reoffer_first(&mut self, now: Instant, answer: &Sdp, out: &mut Vec<Output>) {
         let Some(at) = self.media_address(At::A) else { return };
         let Some(caller) = &mut self.a else { return };
         let chosen =
@@ -120,7 +131,9 @@ impl Call {
             .send_formats
             .first()
             .map(|format| format.payload_type.to_string());
-        if chosen.map(ToString::to_string) == sends {
+        let plan = caller.negotiator.plan();
+        let is_open = plan.send && plan.receive;
+        if chosen.map(ToString::to_string) == sends && is_open {
             return;
         }
         let body = caller.negotiator.offer_to_peer(Some(answer), at);
@@ -195,7 +208,7 @@ impl Call {
         if !matches!(self.media, Media::Open(..)) {
             return;
         }
-        let side = if matches!(at, At::B(_)) { Side::B } else { Side::A };
+        let side = self.side_of(at);
         if let Some(leg) = self.leg(at) {
             out.push(Output::Media(MediaOp::Set(side, leg.negotiator.plan())));
         }
@@ -203,7 +216,7 @@ impl Call {
 
     /// Brings segments and timeline in line with who holds whom.
     pub(super) fn note_hold(&mut self, now: Instant, out: &mut Vec<Output>) {
-        if self.phase != Phase::Talking {
+        if self.phase != Phase::Talking || self.transfer.is_some() {
             return;
         }
         let sides = [Some(At::A), self.winner.map(At::B)];

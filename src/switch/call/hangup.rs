@@ -8,13 +8,13 @@ use crate::switch::cdr::record::LegRecord;
 impl Call {
     /// A leg's session ended by itself.
     pub(super) fn ended(&mut self, now: Instant, at: At, how: Ending, out: &mut Vec<Output>) {
-        let is_caller = at == At::A;
+        let is_caller = (at == At::A) != self.is_swapped;
         let by = if is_caller { HungUpBy::Caller } else { HungUpBy::Called };
         if let At::B(index) = at
             && self.winner != Some(index)
         {
             // A branch that lost is no concern of the call.
-            return;
+            return self.transferor_gone(now, index);
         }
         let label = self.leg(at).map(|leg| leg.label.clone()).unwrap_or_default();
         match how {
@@ -77,6 +77,7 @@ impl Call {
         self.ring_deadline = None;
         self.try_deadline = None;
         self.modifying = None;
+        self.end_transfer(now, out);
         self.groups.clear();
         self.linger_deadline = Some(now + self.timers().give_up() * 2 + LINGER_SLACK);
         self.note(now, "", "call.ended", format!("{}: {} ({})", cause.key, cause.text, by.word()));
@@ -108,6 +109,7 @@ impl Call {
 
     /// Writes the record when the figures are there, and lets go when the dialogs are.
     pub(super) fn settle(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.run_reoffer(now, out);
         if self.phase != Phase::Closing {
             return;
         }
@@ -125,7 +127,6 @@ impl Call {
             self.linger_deadline = None;
             out.push(Output::Done);
         }
-        let _ = now;
     }
 
     fn make_record(&mut self) -> Option<Record> {
@@ -162,11 +163,12 @@ impl Call {
     fn leg_records(&self) -> Vec<LegRecord> {
         self.legs()
             .map(|(at, leg)| {
+                let here = usize::from(self.side_of(at) == Side::B);
                 let side = match at {
-                    At::A => Some(0),
-                    // The relay's side b is the winner's; before an answer it is the only branch's.
+                    At::A => Some(here),
+                    // Its side of the relay is the winner's; before an answer it is the only branch's.
                     At::B(index) if self.winner == Some(index) || self.branches.len() == 1 => {
-                        Some(1)
+                        Some(here)
                     }
                     At::B(_) | At::First(_) => None,
                 };

@@ -13,6 +13,7 @@ mod modify;
 mod output;
 mod setup;
 mod show;
+mod transfer;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -36,7 +37,7 @@ use crate::switch::snapshot::Snapshot;
 
 pub use input::{Incoming, Input, Origin, Plan, Ports, Side, SideStats, Start, Target};
 pub use leg::Leg;
-pub use output::{MediaOp, Output, Phase};
+pub use output::{Locate, MediaOp, Output, Phase};
 pub use show::{LegView, View};
 
 /// Lines of a call's timeline; later ones are counted, not kept.
@@ -99,6 +100,13 @@ pub struct Call {
     /// The INVITE came without an offer: the called side's offer goes through.
     is_late: bool,
     modifying: Option<Modifying>,
+    transfer: Option<transfer::Transfer>,
+    /// Leg a speaks to side b of the relay, and the branches to side a: the caller transferred the call away,
+    /// and the called party stayed.
+    is_swapped: bool,
+    transfers: u8,
+    /// Leg a is to be offered what the branch that answered a transfer speaks, as soon as it can be.
+    reoffer_due: bool,
     /// The best refusal so far, and the status it came with.
     refusal: Option<(&'static Cause, u16)>,
     redirects: u8,
@@ -138,6 +146,10 @@ impl Call {
             media: Media::Absent,
             is_late: false,
             modifying: None,
+            transfer: None,
+            is_swapped: false,
+            transfers: 0,
+            reoffer_due: false,
             refusal: None,
             redirects: 0,
             ring_deadline: None,
@@ -432,6 +444,7 @@ impl Call {
             (_, E::Offer { body, .. }) => self.offered(now, at, body.as_deref(), out),
             (_, E::Modified { body }) => self.modified(now, at, body.as_deref(), out),
             (_, E::NotModified { status }) => self.not_modified(now, at, status, out),
+            (_, E::Referred(wish)) => self.referred(now, at, wish, out),
             (_, E::RefreshDue) => self.refresh(now, at, out),
             (_, E::Ended(how)) => self.ended(now, at, how, out),
         }
@@ -448,13 +461,18 @@ impl Call {
     }
 
     fn side_name(&self, side: Side) -> String {
-        match side {
-            Side::A => self.a.as_ref().map_or_else(|| "a".to_owned(), |leg| leg.label.clone()),
-            Side::B => self
-                .winner
-                .and_then(|index| self.branches.get(index))
-                .map_or_else(|| "b".to_owned(), |leg| leg.label.clone()),
-        }
+        let label = match side {
+            _ if self.side_of(At::A) == side => self.a.as_ref().map(|leg| leg.label.clone()),
+            _ => {
+                self.winner.and_then(|index| self.branches.get(index)).map(|leg| leg.label.clone())
+            }
+        };
+        label.unwrap_or_else(|| if side == Side::A { "a" } else { "b" }.to_owned())
+    }
+
+    /// The side of the relay that a leg speaks to.
+    fn side_of(&self, at: At) -> Side {
+        if matches!(at, At::B(_)) == self.is_swapped { Side::A } else { Side::B }
     }
 
     fn timers(&self) -> Timers {
@@ -492,7 +510,7 @@ impl Call {
     /// Our description's address on a leg, once the ports are open.
     fn media_address(&self, at: At) -> Option<MediaAddress> {
         let Media::Open(a, b) = &self.media else { return None };
-        let ports = if matches!(at, At::B(_)) { b } else { a };
+        let ports = if self.side_of(at) == Side::B { b } else { a };
         let ip = self.leg(at)?.media_ip;
         Some(MediaAddress { ip, rtp_port: ports.rtp, rtcp_port: ports.rtcp })
     }

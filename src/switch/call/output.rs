@@ -34,6 +34,18 @@ pub enum MediaOp {
     Close,
 }
 
+/// A number that a call wants to ring.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Locate {
+    /// The number.
+    pub dialled: String,
+    /// Call-ID and our tag of the dialog whose peer wants it: its rights decide. `None`: the phone that was
+    /// rung last.
+    pub by: Option<(String, String)>,
+    /// Who the new party is shown as the caller; `None`: the caller of the call.
+    pub shown: Option<String>,
+}
+
 /// What a call wants done.
 #[derive(Debug)]
 pub enum Output {
@@ -83,7 +95,7 @@ pub enum Output {
         source: Option<IpAddr>,
     },
     /// Where does this number lead now? Answered by [`Input::Located`].
-    Locate(String),
+    Locate(Locate),
     /// For the media plane.
     Media(MediaOp),
     /// For the event stream.

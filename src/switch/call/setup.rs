@@ -137,7 +137,7 @@ impl Call {
         let Some(group) = self.groups.pop_front() else {
             let (cause, status) = self.refusal.take().unwrap_or((&cause::UNREACHABLE, 0));
             let status = (status != 0).then_some(status);
-            return self.fail(now, cause, status, refused_by(cause), out);
+            return self.give_up(now, cause, status, refused_by(cause), out);
         };
         let ring = group.iter().map(|target| target.ring_timeout).max().unwrap_or_default();
         self.ring_deadline = Some(now + ring);
@@ -151,11 +151,13 @@ impl Call {
     fn ring(&mut self, now: Instant, target: Target, out: &mut Vec<Output>) {
         let label = format!("b{}", self.branches.len() + 1);
         let session_id = self.tokens.next_u64();
-        let Media::Open(_, ports) = &self.media else { return };
+        let Media::Open(a, b) = &self.media else { return };
+        let ports = if self.side_of(At::B(0)) == Side::B { b } else { a };
         let at = MediaAddress { ip: target.media_ip, rtp_port: ports.rtp, rtcp_port: ports.rtcp };
         let mut negotiator = crate::proto::sdp::Negotiator::new(session_id);
-        let far = self.a.as_ref().and_then(|leg| leg.negotiator.remote()).cloned();
-        let body = (!self.is_late).then(|| negotiator.offer_to_peer(far.as_ref(), at));
+        let far = self.offer_of_who_stays();
+        let is_late = self.is_late && self.transfer.is_none();
+        let body = (!is_late).then(|| negotiator.offer_to_peer(far.as_ref(), at));
         let mut leg = self.outgoing_leg(now, label, target, body, out);
         leg.negotiator = negotiator;
         self.branches.push(leg);
@@ -225,11 +227,12 @@ impl Call {
         body: Option<&[u8]>,
         out: &mut Vec<Output>,
     ) {
+        let is_setup = self.transfer.is_none();
         let is_first = self.branches.iter().all(|leg| !leg.has_answered_anything);
         let Some(leg) = self.branches.get_mut(index) else { return };
         leg.has_answered_anything = true;
         self.try_deadline = None;
-        if leg.is_trunk {
+        if leg.is_trunk && is_setup {
             self.trunk_used = Some(leg.party.clone());
         }
         if matches!(status, 180 | 183) {
@@ -251,6 +254,10 @@ impl Call {
         body: &[u8],
         out: &mut Vec<Output>,
     ) -> Option<Vec<u8>> {
+        if self.transfer.is_some() {
+            self.early_transfer(index, body, out);
+            return None;
+        }
         if self.is_late {
             // An offer in an unreliable response is none (RFC 3261 §13.2.1): it comes again in the 2xx.
             return None;
@@ -303,7 +310,7 @@ impl Call {
             // Nobody else is to be asked (RFC 3261 §16.7 step 5).
             self.groups.clear();
             self.cancel_branches(now, None, &cause::DECLINED, out);
-            return self.fail(now, cause, Some(status), HungUpBy::Called, out);
+            return self.give_up(now, cause, Some(status), HungUpBy::Called, out);
         }
         self.branch_gone(now, out);
     }
@@ -385,7 +392,7 @@ impl Call {
         let label = leg.label.clone();
         self.note(now, &label, "leg.redirected", format!("to {target}"));
         self.ring_deadline = None;
-        out.push(Output::Locate(target));
+        out.push(Output::Locate(Locate { dialled: target, by: None, shown: None }));
         true
     }
 
@@ -395,6 +402,9 @@ impl Call {
         plan: Result<Plan, &'static Cause>,
         out: &mut Vec<Output>,
     ) {
+        if self.transfer.is_some() {
+            return self.located_for_transfer(now, plan, out);
+        }
         if !matches!(self.phase, Phase::Setup | Phase::Ringing) {
             return;
         }
@@ -421,7 +431,7 @@ impl Call {
     pub(super) fn ring_expired(&mut self, now: Instant, out: &mut Vec<Output>) {
         self.note(now, "", "call.no_answer", "nobody answered in time");
         self.cancel_branches(now, None, &cause::NO_ANSWER, out);
-        self.fail(now, &cause::NO_ANSWER, None, HungUpBy::System, out);
+        self.give_up(now, &cause::NO_ANSWER, None, HungUpBy::System, out);
     }
 
     /// Cancels every branch that still rings, but one. Phones are told when another one answered, so that

@@ -91,6 +91,8 @@ pub enum SegmentKind {
     Talk,
     /// One side holds the other.
     Hold,
+    /// A side handed the other to somebody who has not answered yet.
+    Transfer,
     /// After the hang-up until both legs were gone.
     Release,
 }
@@ -104,6 +106,7 @@ impl SegmentKind {
             Self::Ring => "ring",
             Self::Talk => "talk",
             Self::Hold => "hold",
+            Self::Transfer => "transfer",
             Self::Release => "release",
         }
     }

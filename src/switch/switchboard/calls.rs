@@ -240,37 +240,39 @@ impl Switchboard {
                     self.dialogs.insert(key, DialogEntry { call, peer, source });
                 }
             }
-            call::Output::Locate(dialled) => self.locate(now, call, &dialled, out),
+            call::Output::Locate(wanted) => self.locate(now, call, &wanted, out),
             call::Output::Done => self.forget(now, call, out),
             // The edge serves these itself.
             call::Output::Media(_) | call::Output::Event { .. } | call::Output::Record(_) => {}
         }
     }
 
-    /// A call sent elsewhere by the phone it rang: that phone's rights decide. Inside, the new phone is
-    /// shown who calls; outside, the call leaves under the number of the phone that sent it there.
-    fn locate(&self, now: Instant, call: CallId, dialled: &str, out: &mut Vec<Output>) {
+    /// A call sent elsewhere by the phone it rang, or that a phone transfers: that phone's rights decide.
+    /// Inside, the new phone is shown who calls; outside, the call leaves under the number of the phone that
+    /// sent it there.
+    fn locate(&self, now: Instant, call: CallId, wanted: &call::Locate, out: &mut Vec<Output>) {
         let Some(entry) = self.calls.get(&call) else { return };
-        let peer = |wanted: fn(&Origin) -> bool| {
-            entry
+        let peer_of = |key: &(String, String)| self.dialogs.get(key).map(|entry| &entry.peer);
+        let by = match &wanted.by {
+            Some(key) => peer_of(key),
+            None => entry
                 .dialogs
                 .iter()
-                .filter_map(|key| self.dialogs.get(key))
-                .map(|entry| &entry.peer)
-                .rfind(|peer| wanted(peer))
-                .cloned()
+                .filter_map(peer_of)
+                .rfind(|peer| matches!(peer, Origin::Phone(_))),
         };
-        let by = peer(|origin| matches!(origin, Origin::Phone(_)));
+        let named = |extension: &str| {
+            let name = self.snapshot.phone(extension).map(|phone| phone.name.clone());
+            Caller { number: extension.to_owned(), name: name.unwrap_or_default() }
+        };
+        let shown = wanted.shown.as_deref().map_or_else(|| entry.caller.clone(), named);
         let plan = by.map_or(Err(&cause::FORBIDDEN), |origin| {
-            let Origin::Phone(extension) = &origin else { return Err(&cause::FORBIDDEN) };
-            let plan = self.plan(now, &origin, &entry.caller, dialled)?;
+            let Origin::Phone(extension) = origin else { return Err(&cause::FORBIDDEN) };
+            let plan = self.plan(now, origin, &shown, &wanted.dialled)?;
             if !plan.groups.iter().flatten().any(|target| target.is_trunk) {
                 return Ok(plan);
             }
-            let name =
-                self.snapshot.phone(extension).map(|phone| phone.name.clone()).unwrap_or_default();
-            let caller = Caller { number: extension.clone(), name };
-            self.plan(now, &origin, &caller, dialled)
+            self.plan(now, origin, &named(extension), &wanted.dialled)
         });
         to_call(call, call::Input::Located(plan), out);
     }

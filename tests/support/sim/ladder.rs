@@ -92,7 +92,11 @@ pub fn start_line(text: &Text) -> String {
         format!("{} {reason} ({})", text.status(), text.method()).replace("  ", " ")
     };
     if !text.body.is_empty() {
-        out += &format!("  sdp {}", sdp::short(&text.body));
+        if text.body.starts_with("SIP/2.0 ") {
+            out += &format!("  news {}", text.body.trim_end());
+        } else {
+            out += &format!("  sdp {}", sdp::short(&text.body));
+        }
     }
     if text.has("Reason") {
         out += &format!("  Reason: {}", text.get("Reason"));

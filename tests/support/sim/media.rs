@@ -23,6 +23,11 @@ impl Open {
         format!("a hears b: {}; b hears a: {}", path(&self.b, &self.a), path(&self.a, &self.b))
     }
 
+    /// The addresses that audio is sent to, side a first.
+    pub fn ends(&self) -> Vec<Option<std::net::IpAddr>> {
+        [&self.a, &self.b].map(|plan| plan.remote_rtp.map(|address| address.ip())).to_vec()
+    }
+
     pub fn a_hears_b(&self) -> bool {
         path(&self.b, &self.a).starts_with("yes")
     }

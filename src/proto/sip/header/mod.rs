@@ -88,6 +88,7 @@ names! {
     RAck = "RAck";
     ReferTo = "Refer-To", b'r';
     ReferredBy = "Referred-By", b'b';
+    ReferSub = "Refer-Sub";
     Replaces = "Replaces";
     Event = "Event", b'o';
     AllowEvents = "Allow-Events", b'u';

@@ -97,6 +97,7 @@ impl Session {
     }
 
     fn refuse_open_server(&mut self, out: &mut Vec<Out>) {
+        self.refuse_refer(487, out);
         if let Some(open) = self.server.take() {
             self.respond(&open, 487, out);
         }

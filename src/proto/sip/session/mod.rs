@@ -6,6 +6,7 @@
 mod bye;
 mod client;
 mod modify;
+mod refer;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -25,10 +26,11 @@ use super::transport::{Dest, Flow};
 use crate::proto::time::Instant;
 use crate::proto::token::Tokens;
 
+pub use refer::Referred;
 pub use timer::Refreshing;
 
 /// The methods that we serve, for `Allow`.
-pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, REGISTER";
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, REFER, REGISTER";
 
 /// Early dialogs of one INVITE of ours; a proxy that forks further has its later branches ignored until
 /// one of them answers.
@@ -128,6 +130,9 @@ pub enum Event {
         /// The status.
         status: u16,
     },
+    /// The peer asks that somebody else be called: [`Session::accept_refer`] or [`Session::refuse_refer`]
+    /// must follow.
+    Referred(Referred),
     /// The session wants to be refreshed by a re-INVITE: [`Session::modify`] with the agreed description must
     /// follow.
     RefreshDue,
@@ -270,6 +275,8 @@ pub struct Session {
     hangup_after_ack: Option<Option<String>>,
     retry: Option<Retry>,
     timer: timer::Timer,
+    referral: Option<refer::Referral>,
+    has_been_referred: bool,
     glare_retries: u8,
     /// Did we make the Call-ID? Decides who waits longer after 491.
     owns_call_id: bool,
@@ -301,6 +308,8 @@ impl Session {
             bye: None,
             hangup_after_ack: None,
             retry: None,
+            referral: None,
+            has_been_referred: false,
             glare_retries: 0,
             owns_call_id: false,
             peer_allows_update: false,
@@ -378,6 +387,7 @@ impl Session {
             Method::Invite => self.receive_reinvite(open, out),
             Method::Update => self.receive_update(now, open, out),
             Method::Bye => self.receive_bye(&open, out),
+            Method::Refer => self.receive_refer(open, out),
             Method::Options => {
                 let headers = [
                     (HeaderName::Allow, ALLOW.to_owned()),
@@ -502,10 +512,11 @@ impl Session {
     ) -> Builder {
         let mut builder =
             Builder::response(&open.request, status, reason, Some(&open.tag), &open.flow);
-        let makes_dialog = matches!(open.request.method(), Method::Invite | Method::Update);
-        if makes_dialog && (101..300).contains(&status) {
+        let has_session = matches!(open.request.method(), Method::Invite | Method::Update);
+        let has_contact = has_session || open.request.method() == &Method::Refer;
+        if has_contact && (101..300).contains(&status) {
             builder.add(HeaderName::Contact, &self.setting.contact);
-            if status >= 200 {
+            if has_session && status >= 200 {
                 builder.add(HeaderName::Allow, ALLOW);
                 self.timer.add_to_success(&open.request, &mut builder);
             }

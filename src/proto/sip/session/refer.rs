@@ -1,0 +1,140 @@
+//! REFER inside a dialog (RFC 3515): the peer asks us to call somebody else, and is told what became of it.
+
+use super::*;
+use crate::proto::sip::header::name_addr::NameAddr;
+use crate::proto::sip::uri::{Scheme, Uri, unescape};
+
+/// How long the peer may expect news: longer than anybody rings.
+const SUBSCRIBED: Duration = Duration::from_secs(300);
+
+/// What a REFER asks for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Referred {
+    /// The number in the URI of Refer-To.
+    pub dialled: String,
+    /// Its `Replaces` header, raw: an attended transfer (RFC 3891).
+    pub replaces: Option<String>,
+    /// The Referred-By header, raw (RFC 3892).
+    pub by: Option<String>,
+}
+
+/// A REFER of the peer: before our answer, and then as long as it is owed news.
+#[derive(Debug)]
+pub(super) struct Referral {
+    /// The REFER, until it is answered.
+    open: Option<OpenServer>,
+    /// Does it want to hear (RFC 4488)?
+    is_subscribed: bool,
+    /// The `id` of the subscription: not needed for the first one of a dialog.
+    id: Option<u32>,
+}
+
+impl Session {
+    pub(super) fn receive_refer(&mut self, open: OpenServer, out: &mut Vec<Out>) {
+        if self.referral.is_some() {
+            // One transfer at a time: which of two is meant nobody can say.
+            return self.respond(&open, 491, out);
+        }
+        let wish = match read(&open.request) {
+            Ok(wish) => wish,
+            Err(status) => return self.respond(&open, status, out),
+        };
+        let request = &open.request;
+        let refuses =
+            |name| request.text(name).is_some_and(|v| v.trim().eq_ignore_ascii_case("false"));
+        let is_subscribed =
+            !refuses(HeaderName::ReferSub) && !request.lists(HeaderName::Require, "norefersub");
+        let number = request.cseq().number;
+        let id = std::mem::replace(&mut self.has_been_referred, true).then_some(number);
+        self.referral = Some(Referral { open: Some(open), is_subscribed, id });
+        out.push(Out::Event(Event::Referred(wish)));
+    }
+
+    /// Takes the peer's REFER on: 202, and the first news (RFC 3515 §2.4.4).
+    pub fn accept_refer(&mut self, out: &mut Vec<Out>) {
+        let Some(referral) = &mut self.referral else { return };
+        let (open, is_subscribed) = (referral.open.take(), referral.is_subscribed);
+        let Some(open) = open else { return };
+        if is_subscribed {
+            self.respond(&open, 202, out);
+            self.notify_referrer(100, "Trying", false, out);
+        } else {
+            self.respond_with(&open, 202, &[(HeaderName::ReferSub, "false".into())], out);
+        }
+    }
+
+    /// Refuses the peer's REFER; the session goes on as it was.
+    pub fn refuse_refer(&mut self, status: u16, out: &mut Vec<Out>) {
+        if let Some(open) = self.referral.take().and_then(|referral| referral.open) {
+            self.respond(&open, status, out);
+        }
+    }
+
+    /// Tells the peer how far what it asked for has come; with `is_final` for the last time (§2.4.7).
+    pub fn notify_referrer(
+        &mut self,
+        status: u16,
+        reason: &str,
+        is_final: bool,
+        out: &mut Vec<Out>,
+    ) {
+        let Some(referral) = &self.referral else { return };
+        let (is_subscribed, id) = (referral.is_subscribed, referral.id);
+        if is_final {
+            self.referral = None;
+        }
+        if !is_subscribed || self.state != State::Established {
+            return;
+        }
+        let Some(dialog) = self.dialog.as_mut() else { return };
+        let Some(dest) = dialog.dest() else { return };
+        let uri = dialog.request_uri();
+        let mut builder = dialog.request(&Method::Notify, None);
+        match id {
+            Some(id) => builder.add(HeaderName::Event, format_args!("refer;id={id}")),
+            None => builder.add(HeaderName::Event, "refer"),
+        }
+        if is_final {
+            builder.add(HeaderName::SubscriptionState, "terminated;reason=noresource");
+        } else {
+            let seconds = SUBSCRIBED.as_secs();
+            builder.add(HeaderName::SubscriptionState, format_args!("active;expires={seconds}"));
+        }
+        builder.add(HeaderName::UserAgent, &self.setting.user_agent);
+        let body = format!("SIP/2.0 {status} {reason}\r\n");
+        self.add_credentials(&Method::Notify, &uri, Some(body.as_bytes()), &mut builder);
+        let request = builder.finish_with("message/sipfrag;version=2.0", body.as_bytes());
+        // What the peer says to it changes nothing: it has the dialog, and its own BYE, for that.
+        let client = ClientKey(self.tokens.next_u64());
+        out.push(Out::Send { client, dest, method: Method::Notify, request });
+    }
+}
+
+/// Reads a REFER.
+fn read(request: &Message) -> Result<Referred, u16> {
+    let targets = request.list(HeaderName::ReferTo);
+    // Exactly one (§2.4.1).
+    let [target] = targets.as_slice() else { return Err(400) };
+    let address = NameAddr::parse(target).map_err(|_| 400_u16)?;
+    let uri = Uri::parse(address.uri).ok_or(400_u16)?;
+    if uri.scheme == Scheme::Other {
+        return Err(416);
+    }
+    let method = uri.params.raw("method").flatten().unwrap_or("INVITE");
+    let dialled = uri.dialled().into_owned();
+    if dialled.is_empty() || !method.eq_ignore_ascii_case("INVITE") {
+        return Err(403);
+    }
+    let replaces = header_of(&uri, "Replaces");
+    let by = request.text(HeaderName::ReferredBy).map(std::borrow::Cow::into_owned);
+    Ok(Referred { dialled, replaces, by })
+}
+
+/// A header that a URI asks to have in the request that it makes (RFC 3261 §19.1.1).
+fn header_of(uri: &Uri<'_>, name: &str) -> Option<String> {
+    uri.headers
+        .split('&')
+        .filter_map(|header| header.split_once('='))
+        .find(|(known, _)| known.eq_ignore_ascii_case(name))
+        .map(|(_, value)| unescape(value).into_owned())
+}

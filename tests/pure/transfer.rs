@@ -1,0 +1,299 @@
+//! Rows 120 to 127 of the wire catalogue: blind transfer (RFC 3515, RFC 5589 §6).
+
+use crate::scene::{outcome, talking, two_phones, with_trunks};
+use crate::sim::office::{CARRIER, NUMBER, office};
+use crate::sim::phone::{Body, Reply, ok, ring};
+use crate::sim::sdp::{HOLD, PCMA, PCMU, TALK};
+use crate::sim::world::{PhoneId, World};
+
+/// The news that a phone got by NOTIFY: the status line of each, and whether it was the last.
+fn news(w: &World, id: PhoneId) -> Vec<(String, bool)> {
+    w[id]
+        .requests("NOTIFY")
+        .iter()
+        .map(|notify| {
+            assert!(notify.get("Event").starts_with("refer"), "{}", notify.get("Event"));
+            assert_eq!(notify.get("Content-Type"), "message/sipfrag;version=2.0");
+            let line = notify.body.trim_end().to_owned();
+            (line, notify.get("Subscription-State") == "terminated;reason=noresource")
+        })
+        .collect()
+}
+
+fn said(line: &str, is_last: bool) -> (String, bool) {
+    (line.to_owned(), is_last)
+}
+
+/// Does the relay carry audio between exactly these two, both ways?
+fn connected(w: &World, one: PhoneId, other: PhoneId) -> bool {
+    let open = &w.media.open[&w.call()];
+    let at = |id: PhoneId| Some(w[id].at.ip());
+    let mut ends = open.ends();
+    let mut wanted = vec![at(one), at(other)];
+    ends.sort();
+    wanted.sort();
+    ends == wanted && open.a_hears_b() && open.b_hears_a()
+}
+
+fn refer(w: &mut World, by: PhoneId, to: &str, headers: &str) {
+    w.in_dialog(by, "REFER", &format!("Refer-To: {to}\r\n{headers}"), "");
+}
+
+/// 1001 talks to 1002, and 1003 answers when it is called.
+fn three() -> (World, PhoneId, PhoneId, PhoneId) {
+    let (mut w, a, b) = talking();
+    let c = w.phone("1003");
+    w[c].habits.on_invite = vec![(20, ring()), (1_000, ok())];
+    (w, a, b, c)
+}
+
+#[test]
+fn row_120_the_called_phone_hands_the_caller_on() {
+    let (mut w, a, b, c) = three();
+    refer(&mut w, b, "<sip:1003@10.0.0.1>", "Referred-By: <sip:1002@10.0.0.1>\r\n");
+    w.run_for(500);
+    assert_eq!(w[b].statuses("REFER"), [202]);
+    assert_eq!(news(&w, b), [said("SIP/2.0 100 Trying", false)]);
+    let invite = &w[c].requests("INVITE")[0];
+    assert!(invite.get("From").contains("<sip:1001@"), "who stays calls: {}", invite.get("From"));
+    assert_eq!(invite.get("Referred-By"), "<sip:1002@10.0.0.1>", "row 127");
+    w.run_for(2_000);
+    assert_eq!(news(&w, b), [said("SIP/2.0 100 Trying", false), said("SIP/2.0 200 OK", true)]);
+    assert_eq!(w[b].requests("BYE").len(), 1, "who transferred is let go");
+    assert!(connected(&w, a, c));
+    w.hang_up(c);
+    w.assert_empty();
+    assert_eq!(w[a].requests("BYE").len(), 1);
+    assert_eq!(outcome(&w), ("normal", "called", true));
+    let kinds: Vec<_> = w.record().segments.iter().map(|s| s.kind.word()).collect();
+    assert_eq!(kinds, ["setup", "ring", "talk", "transfer", "talk", "release"][..kinds.len()]);
+    insta::assert_snapshot!(w.ladder());
+}
+
+#[test]
+fn row_120_the_caller_hands_the_called_phone_on() {
+    let (mut w, a, b, c) = three();
+    refer(&mut w, a, "sip:1003@10.0.0.1", "");
+    w.run_for(500);
+    let invite = &w[c].requests("INVITE")[0];
+    assert!(invite.get("From").contains("<sip:1002@"), "who stays calls: {}", invite.get("From"));
+    w.run_for(2_000);
+    assert_eq!(news(&w, a).last(), Some(&said("SIP/2.0 200 OK", true)));
+    assert!(connected(&w, b, c));
+    w.hang_up(b);
+    w.assert_empty();
+    assert_eq!(w[c].requests("BYE").len(), 1);
+    assert_eq!(outcome(&w), ("normal", "called", true));
+}
+
+/// As desk phones do it: hold, REFER, hang up at once.
+#[test]
+fn row_124_who_transfers_hangs_up_at_once_and_the_held_party_is_taken_back() {
+    for caller_transfers in [false, true] {
+        let (mut w, a, b, c) = three();
+        let (by, stays) = if caller_transfers { (a, b) } else { (b, a) };
+        w.modify(by, "INVITE", HOLD);
+        w.run_for(500);
+        refer(&mut w, by, "<sip:1003@10.0.0.1>", "");
+        w.run_for(100);
+        w.hang_up(by);
+        w.run_for(3_000);
+        assert!(connected(&w, stays, c), "caller transfers: {caller_transfers}");
+        assert_eq!(w[stays].requests("BYE").len(), 0);
+        w.hang_up(c);
+        w.assert_empty();
+    }
+}
+
+#[test]
+fn row_124_a_busy_target_gives_the_call_back() {
+    for caller_transfers in [false, true] {
+        let (mut w, a, b, c) = three();
+        let by = if caller_transfers { a } else { b };
+        w[c].habits.on_invite = vec![(20, Reply::status(486))];
+        refer(&mut w, by, "<sip:1003@10.0.0.1>", "");
+        w.run_for(1_000);
+        assert_eq!(news(&w, by).last(), Some(&said("SIP/2.0 486 Busy Here", true)));
+        assert!(connected(&w, a, b), "as before");
+        // And the next one may succeed.
+        w[c].habits.on_invite = vec![(20, ok())];
+        refer(&mut w, by, "<sip:1003@10.0.0.1>", "");
+        w.run_for(1_000);
+        assert_eq!(news(&w, by).last(), Some(&said("SIP/2.0 200 OK", true)));
+        let second = w[by].requests("NOTIFY").last().unwrap().get("Event").to_owned();
+        assert!(second.starts_with("refer;id="), "{second}");
+        w.hang_up(c);
+        w.assert_empty();
+    }
+}
+
+#[test]
+fn row_124_who_transferred_and_left_is_rung_again_when_nobody_answers() {
+    let (mut w, a, b, c) = three();
+    w[c].habits.on_invite = vec![(20, ring())];
+    refer(&mut w, b, "<sip:1003@10.0.0.1>", "");
+    w.run_for(100);
+    w.hang_up(b);
+    w[b].habits.on_invite = vec![(20, ring()), (500, ok())];
+    w.run_for(62_000);
+    assert_eq!(w[c].requests("CANCEL").len(), 1, "it rang in vain");
+    assert!(connected(&w, a, b), "recalled");
+    w.hang_up(a);
+    w.assert_empty();
+    // And when nobody takes it at all, the call ends with the reason.
+    let (mut w, a, b, c) = three();
+    w[c].habits.on_invite = vec![(20, Reply::status(486))];
+    w[b].habits.on_invite = vec![(20, Reply::status(603))];
+    refer(&mut w, b, "<sip:1003@10.0.0.1>", "");
+    w.hang_up(b);
+    w.assert_empty();
+    assert_eq!(w[a].requests("BYE").len(), 1);
+    assert_eq!(outcome(&w), ("declined", "system", true));
+}
+
+#[test]
+fn row_124_who_stays_hangs_up_meanwhile() {
+    let (mut w, a, b, c) = three();
+    refer(&mut w, b, "<sip:1003@10.0.0.1>", "");
+    w.run_for(300);
+    w.hang_up(a);
+    w.assert_empty();
+    assert_eq!(w[c].requests("CANCEL").len(), 1);
+    assert_eq!(news(&w, b).last(), Some(&said("SIP/2.0 487 Request Terminated", true)));
+    assert_eq!(w[b].requests("BYE").len(), 1);
+    assert_eq!(outcome(&w), ("normal", "caller", true));
+}
+
+#[test]
+fn row_121_without_a_subscription_nothing_is_told() {
+    let (mut w, a, b, c) = three();
+    refer(&mut w, b, "<sip:1003@10.0.0.1>", "Refer-Sub: false\r\n");
+    w.run_for(2_000);
+    assert_eq!(w[b].response(202).unwrap().get("Refer-Sub"), "false");
+    assert!(w[b].requests("NOTIFY").is_empty());
+    assert!(connected(&w, a, c));
+    w.hang_up(a);
+    w.assert_empty();
+}
+
+#[test]
+fn row_125_what_cannot_be_called_is_refused_and_the_call_goes_on() {
+    let refusals = [
+        ("<mailto:x@y>", 416),
+        ("<sip:10.0.0.1>", 403),
+        ("<sip:1003@10.0.0.1;method=BYE>", 403),
+        ("<sip:1003@10.0.0.1>, <sip:1001@10.0.0.1>", 400),
+        ("<sip:1003@10.0.0.1?Replaces=x%3Bto-tag%3D1%3Bfrom-tag%3D2>", 501),
+    ];
+    for (target, status) in refusals {
+        let (mut w, a, b, _) = three();
+        refer(&mut w, b, target, "");
+        w.run_for(500);
+        assert_eq!(w[b].statuses("REFER"), [status], "{target}");
+        assert!(w[b].requests("NOTIFY").is_empty());
+        assert!(connected(&w, a, b));
+        w.hang_up(a);
+        w.assert_empty();
+    }
+    // A number that is none is found out later: the news says so.
+    let (mut w, a, b, _) = three();
+    refer(&mut w, b, "<sip:4711@10.0.0.1>", "");
+    w.run_for(500);
+    assert_eq!(news(&w, b).last(), Some(&said("SIP/2.0 404 Not Found", true)));
+    assert!(connected(&w, a, b));
+    w.hang_up(a);
+    w.assert_empty();
+}
+
+/// Who calls from outside may not place calls at our expense.
+#[test]
+fn row_125_a_trunk_may_not_transfer() {
+    let mut w = World::new(office());
+    let b = w.phone("1002");
+    w[b].habits.on_invite = vec![(20, ok())];
+    let carrier = w.party("carrier", CARRIER);
+    w.dial_with(carrier, NUMBER, &Body::Auto, "");
+    w.run_for(500);
+    refer(&mut w, carrier, "<sip:1003@10.0.0.1>", "");
+    w.run_for(500);
+    assert_eq!(w[carrier].statuses("REFER"), [403]);
+    w.hang_up(carrier);
+    w.assert_empty();
+}
+
+#[test]
+fn a_call_from_a_trunk_is_handed_on_to_another_phone_and_one_to_a_trunk_too() {
+    let mut w = World::new(office());
+    let b = w.phone("1002");
+    w[b].habits.on_invite = vec![(20, ok())];
+    let c = w.phone("1003");
+    w[c].habits.on_invite = vec![(20, ok())];
+    let carrier = w.party("carrier", CARRIER);
+    w.dial_with(carrier, NUMBER, &Body::Auto, "");
+    w.run_for(500);
+    refer(&mut w, b, "<sip:1003@10.0.0.1>", "");
+    w.run_for(1_000);
+    assert!(connected(&w, carrier, c));
+    w.hang_up(carrier);
+    w.assert_empty();
+    assert_eq!(w.record().began.trunk, "carrier");
+
+    // The phone called out, and hands the outside party to a colleague.
+    let (mut w, a, carrier, _) = with_trunks();
+    w[carrier].habits.on_invite = vec![(20, ok())];
+    let c = w.phone("1003");
+    w[c].habits.on_invite = vec![(20, ok())];
+    w.dial(a, "0123");
+    w.run_for(500);
+    refer(&mut w, a, "<sip:1003@10.0.0.1>", "");
+    w.run_for(1_000);
+    assert!(connected(&w, carrier, c));
+    w.hang_up(c);
+    w.assert_empty();
+    assert_eq!(w.record().began.trunk, "carrier", "the trunk stays the record's");
+}
+
+/// The new phone speaks another codec: who stays is asked again.
+#[test]
+fn another_codec_is_negotiated_with_who_stays() {
+    let (mut w, a, b) = two_phones();
+    w[a].codecs = vec![PCMU, PCMA];
+    w[b].codecs = vec![PCMU];
+    w[b].habits.on_invite = vec![(20, ok())];
+    let c = w.phone("1003");
+    w[c].codecs = vec![PCMA];
+    w[c].habits.on_invite = vec![(20, ok())];
+    w.dial(a, "1002");
+    w.run_for(500);
+    refer(&mut w, b, "<sip:1003@10.0.0.1>", "");
+    w.run_for(1_000);
+    assert!(connected(&w, a, c));
+    w.assert_media_agrees(a, c);
+    w.modify(c, "INVITE", HOLD);
+    w.run_for(500);
+    w.modify(c, "INVITE", TALK);
+    w.run_for(500);
+    assert!(connected(&w, a, c), "hold and resume cross the new call");
+    w.hang_up(a);
+    w.assert_empty();
+}
+
+/// One after the other, back and forth: sides swap and nothing stays behind.
+#[test]
+fn a_call_is_handed_on_many_times() {
+    let (mut w, a, b, c) = three();
+    w[a].habits.on_invite = vec![(20, ok())];
+    w[b].habits.on_invite = vec![(20, ok())];
+    w[c].habits.on_invite = vec![(20, ok())];
+    let (mut one, mut other, mut free) = ((a, "1001"), (b, "1002"), (c, "1003"));
+    for turn in 0..6 {
+        let (by, stays) = if turn % 2 == 0 { (one, other) } else { (other, one) };
+        refer(&mut w, by.0, &format!("<sip:{}@10.0.0.1>", free.1), "");
+        w.run_for(2_000);
+        assert!(connected(&w, stays.0, free.0), "turn {turn}");
+        (one, other, free) = (stays, free, by);
+    }
+    w.hang_up(one.0);
+    w.assert_empty();
+    assert_eq!(w.records.len(), 1);
+}
