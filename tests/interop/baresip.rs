@@ -1,5 +1,7 @@
-//! Two baresip clients register and talk; each one's tone is measured in the other's recording.
+//! baresip clients register, talk and hand calls on; each one's tone is measured in the others' recordings.
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -13,6 +15,8 @@ const STAYS: u32 = 6;
 struct Baresip {
     child: Child,
     folder: PathBuf,
+    /// Where it takes commands.
+    control: u16,
 }
 
 fn modules() -> PathBuf {
@@ -40,21 +44,21 @@ fn two_ports() -> u16 {
 
 fn start(
     daemon: &Daemon,
-    which: usize,
+    (extension, secret): (&str, &str),
     frequency: f64,
     stays: u32,
     account: &str,
     command: Option<&str>,
 ) -> Baresip {
-    let (extension, secret) = SECRETS[which];
     let folder = daemon.dir.join(format!("baresip-{extension}"));
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("tone.wav"), tone::write_wav(frequency, 20)).unwrap();
     std::fs::create_dir_all(folder.join("heard")).unwrap();
+    let control = free_port();
     let base = 10_000 + (free_port() % 4000) * 2;
     let show = |path: &Path| path.display().to_string();
     let config = format!(
-        "poll_method epoll\nsip_listen 127.0.0.1:{}\naudio_player aubridge,nil\naudio_source aufile,{}\naudio_alert aubridge,nil\nausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\nauplay_channels 1\nrtp_ports {base}-{}\nmodule_path {}\nmodule g711.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\nmodule_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\nsnd_path {}\n",
+        "poll_method epoll\nsip_listen 127.0.0.1:{}\naudio_player aubridge,nil\naudio_source aufile,{}\naudio_alert aubridge,nil\nausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\nauplay_channels 1\nrtp_ports {base}-{}\nmodule_path {}\nmodule g711.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\nmodule_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\nctrl_tcp_listen 127.0.0.1:{control}\nsnd_path {}\n",
         two_ports(),
         show(&folder.join("tone.wav")),
         base + 100,
@@ -80,10 +84,17 @@ fn start(
         .stderr(log)
         .spawn()
         .expect("baresip is needed (Debian: baresip-core)");
-    Baresip { child, folder }
+    Baresip { child, folder, control }
 }
 
 impl Baresip {
+    /// Gives it a command, as a JSON object in a netstring.
+    fn command(&self, command: &str, params: &str) {
+        let text = format!("{{\"command\":\"{command}\",\"params\":\"{params}\"}}");
+        let mut connection = TcpStream::connect(("127.0.0.1", self.control)).unwrap();
+        write!(connection, "{}:{text},", text.len()).unwrap();
+    }
+
     /// What it decoded, from the file that its recorder wrote.
     fn heard(&self) -> Vec<i16> {
         let files = std::fs::read_dir(self.folder.join("heard")).unwrap();
@@ -107,10 +118,10 @@ impl Drop for Baresip {
 #[test]
 fn two_baresip_clients_hear_each_other_without_gaps() {
     let daemon = Daemon::start(programs(), &[]);
-    let mut bob = start(&daemon, 1, 660.0, STAYS + 6, "answermode=auto", None);
+    let mut bob = start(&daemon, SECRETS[1], 660.0, STAYS + 6, "answermode=auto", None);
     daemon.wait_for("1002 to register", |daemon| daemon.ask(&["status"])["phones_registered"] == 1);
     let dial = format!("/dial sip:1002@127.0.0.1:{}", daemon.port);
-    let mut alice = start(&daemon, 0, 440.0, STAYS, "answermode=manual", Some(&dial));
+    let mut alice = start(&daemon, SECRETS[0], 440.0, STAYS, "answermode=manual", Some(&dial));
     alice.child.wait().unwrap();
     let records = daemon.wait_for_records(1);
     assert_eq!(records[0]["cause"], "normal", "{records:?}");
@@ -122,5 +133,44 @@ fn two_baresip_clients_hear_each_other_without_gaps() {
         assert!(heard.longest_gap_ms < 40.0, "{frequency} Hz: {heard:?}");
         assert!(heard.purity > 0.9, "{frequency} Hz: {heard:?}");
     }
+    daemon.assert_healthy();
+}
+
+/// 1001 calls 1002 and hands it to 1003: 1002 hears one tone and then the other, 1003 hears 1002, and 1001 is
+/// out of it.
+#[test]
+fn a_baresip_client_hands_its_call_to_a_third_one() {
+    let third = ("1003", "plover-Q2w8e-elm");
+    let phone = format!(
+        "[[phone]]\nextension = \"{}\"\nname = \"Third\"\nsecret = \"{}\"\n",
+        third.0, third.1
+    );
+    let daemon = Daemon::start(programs(), &[("phones.toml", &phone)]);
+    let mut bob = start(&daemon, SECRETS[1], 660.0, 30, "answermode=auto", None);
+    let mut carol = start(&daemon, third, 880.0, 10, "answermode=auto", None);
+    daemon.wait_for("both to register", |daemon| daemon.ask(&["status"])["phones_registered"] == 2);
+    let dial = format!("/dial sip:1002@127.0.0.1:{}", daemon.port);
+    let alice = start(&daemon, SECRETS[0], 440.0, 30, "answermode=manual", Some(&dial));
+    daemon
+        .wait_for("an answered call", |daemon| daemon.ask(&["calls"]).to_string().contains("talk"));
+    daemon.wait_for("two seconds of it", |daemon| {
+        daemon.ask(&["calls"])[0]["duration_seconds"].as_f64().unwrap_or_default() > 2.0
+    });
+    alice.command("transfer", &format!("sip:1003@127.0.0.1:{}", daemon.port));
+    // 1003 leaves when its time is up, and so ends the call.
+    carol.child.wait().unwrap();
+    let records = daemon.wait_for_records(1);
+    assert_eq!(records[0]["cause"], "normal", "{records:?}");
+    let _ = bob.child.kill();
+    let _ = bob.child.wait();
+    let by_bob = bob.heard();
+    for (heard, frequency) in
+        [(tone::listen(&by_bob, 880.0), 880.0), (tone::listen(&carol.heard(), 660.0), 660.0)]
+    {
+        assert!(heard.seconds > 3.0, "{frequency} Hz: {heard:?}");
+        assert!(heard.longest_gap_ms < 40.0, "{frequency} Hz: {heard:?}");
+        assert!(heard.purity > 0.9, "{frequency} Hz: {heard:?}");
+    }
+    assert!(tone::listen(&by_bob, 440.0).seconds > 1.0, "it heard 1001 before");
     daemon.assert_healthy();
 }
