@@ -121,9 +121,9 @@ fn every_value_arrives_in_the_snapshot() {
     assert_eq!(snapshot.phone("1001").unwrap().name, "1001");
     let trunk = snapshot.trunk("gw").unwrap();
     assert_eq!(trunk.mode, TrunkMode::Register);
-    assert_eq!(trunk.peers[0].transport, Transport::Tcp);
-    assert_eq!((trunk.peers[0].host.as_str(), trunk.peers[0].port), ("::1", 5070));
-    assert_eq!((trunk.peers[1].host.as_str(), trunk.peers[1].port), ("sip.example.com", 5060));
+    assert_eq!(trunk.peers[0].transport, Some(Transport::Tcp));
+    assert_eq!((trunk.peers[0].host.as_str(), trunk.peers[0].port), ("::1", Some(5070)));
+    assert_eq!((trunk.peers[1].host.as_str(), trunk.peers[1].port), ("sip.example.com", None));
     assert_eq!(trunk.try_timeout.as_secs(), 3);
     assert_eq!(snapshot.numbers[0].to, Destination::Phone("1001".to_owned()));
     assert_eq!(snapshot.routes[0].name, "1");
