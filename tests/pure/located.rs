@@ -171,6 +171,67 @@ fn row_045_a_registration_goes_from_one_server_to_the_next() {
     assert!(reason.contains("203.0.113.2:5062 backing off 6"), "{reason}");
 }
 
+/// Row 45: a challenge is answered to the server that made it: another one knows nothing of its nonce.
+#[test]
+fn row_045_a_challenge_is_answered_to_the_server_that_made_it() {
+    let mut snapshot = by_name(TrunkMode::Register);
+    snapshot.trunks[0].expires = std::time::Duration::from_secs(60);
+    let mut w = World::new(snapshot);
+    zone(&mut w);
+    w.has_srv(
+        "_sip._udp.sbc.example",
+        &[(1, 1, 5061, "a.sbc.example"), (1, 1, 5062, "b.sbc.example")],
+    );
+    let servers = [("first", FIRST), ("second", SECOND)].map(|(name, at)| w.party(name, at));
+    let asks = "WWW-Authenticate: Digest realm=\"carrier.example\", nonce=\"n\", algorithm=MD5";
+    let granted = "<sip:acme@198.51.100.1:5060;transport=udp>;expires=60";
+    for server in servers {
+        for _ in 0..40 {
+            w[server].habits.on_method.push(("REGISTER", Reply::status(401).header(asks)));
+            w[server].habits.on_method.push(("REGISTER", Reply::status(200).contact(granted)));
+        }
+    }
+    w.run_for(600_000);
+    let is_ours = |wire: &&crate::sim::network::Wire| {
+        wire.text.is("REGISTER") && [FIRST, SECOND].contains(&wire.to.to_string().as_str())
+    };
+    let to: Vec<_> = w.wires.iter().filter(is_ours).map(|wire| wire.to.to_string()).collect();
+    assert!(to.len() > 12 && to.contains(&FIRST.into()) && to.contains(&SECOND.into()), "{to:?}");
+    assert!(to.chunks_exact(2).all(|pair| pair[0] == pair[1]), "{to:?}");
+    assert_eq!(view(&w).0, "up");
+}
+
+/// Row 45: a server that said nothing to a call that left it is known as silent at once: the next call does not
+/// wait for it.
+#[test]
+fn row_045_a_silent_server_costs_one_call_its_time() {
+    let (mut w, a, servers) = scene(TrunkMode::Peer);
+    w[servers[0]].habits.on_invite = Vec::new();
+    w[servers[1]].habits.on_invite = vec![(20, ok())];
+    w.dial(a, "0123");
+    w.run_for(5_500);
+    assert_eq!(heard(&w), (true, true));
+    w.hang_up(a);
+    w.run_for(500);
+    let reason = view(&w).1;
+    assert!(reason.contains("203.0.113.1:5061 backing off 60 s after no answer"), "{reason}");
+    // Until the first call has forgotten the branch that it cancelled.
+    w.run_for(30_000);
+    w.dial(a, "0123");
+    w.run_for(300);
+    assert_eq!(heard(&w), (true, true));
+    w.hang_up(a);
+    w.assert_empty();
+    // A caller who gives up at once has seen nothing.
+    w[servers[0]].habits.on_invite = Vec::new();
+    w.dial(a, "0123");
+    w.run_for(1_000);
+    w.cancel(a);
+    w.run_for(1_000);
+    assert_eq!(view(&w), ("configured", "by address".into()));
+    w.assert_empty();
+}
+
 /// Row 45: before the name was located for the first time a call waits for it like any request, and a dead name
 /// server neither holds the call for ever nor takes away what was known.
 #[test]

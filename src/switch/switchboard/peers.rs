@@ -161,6 +161,8 @@ impl Switchboard {
     pub(super) fn back_offs_of(&self, now: Instant, trunk: &Trunk) -> (Vec<String>, bool) {
         let hops = trunk.peers.iter().filter_map(hop_of);
         let mut places: Vec<_> = hops.flat_map(|hop| self.peers.places(&hop)).collect();
+        // An address of a family that no socket of ours speaks is not tried at all.
+        places.retain(|place| self.endpoint.locals().can_reach(*place));
         places.sort_unstable();
         places.dedup();
         let list: Vec<_> = places

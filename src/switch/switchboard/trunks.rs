@@ -107,30 +107,21 @@ impl Switchboard {
             .values_mut()
             .filter_map(|registrant| registrant.handle_timeout(now))
             .collect();
-        for request in due {
-            self.send_register(now, request, out);
+        for (client, hop, request) in due {
+            self.send_register(now, (client, Dest::Hop(hop), request), out);
         }
     }
 
     fn send_register(
         &mut self,
         now: Instant,
-        (client, hop, request): (ClientKey, NextHop, Packet),
+        (client, dest, request): (ClientKey, Dest, Packet),
         out: &mut Vec<Output>,
     ) {
         let trunk = self.registrants.iter().find(|(_, registrant)| registrant.owns(client));
         let large = large_on(trunk.and_then(|(name, _)| self.snapshot.trunk(name)));
         self.with_endpoint(now, out, |endpoint, events| {
-            endpoint.request(
-                now,
-                client,
-                NOBODY,
-                Dest::Hop(hop),
-                &Method::Register,
-                &request,
-                large,
-                events,
-            );
+            endpoint.request(now, client, NOBODY, dest, &Method::Register, &request, large, events);
         });
     }
 
@@ -150,8 +141,10 @@ impl Switchboard {
         let changed =
             (registrant.state() != &before).then(|| (name.clone(), registrant.state().clone()));
         self.trunk_event(changed, out);
-        if let Some(request) = again {
-            self.send_register(now, request, out);
+        if let Some((again, hop, request)) = again {
+            // Of several servers the one that asked knows its nonce.
+            let asked = self.endpoint.sent(client).map(|(dest, _)| dest.clone());
+            self.send_register(now, (again, asked.unwrap_or(Dest::Hop(hop)), request), out);
         }
     }
 

@@ -256,9 +256,9 @@ impl Endpoint {
         if let Some(target) = target {
             let span = locate::retry_after(response);
             self.back_off_from(now, target, Why::Unavailable, span, out);
-            if let Some(tries) = self.tries.get_mut(&slot.id) {
-                // The same server by another transport is no other server.
-                tries.rest.retain(|dest| dest.address() != Some(target.address));
+            // The same server by another transport is no other server.
+            for twin in self.take_twins(slot, target) {
+                self.back_off_from(now, twin, Why::Unavailable, span, out);
             }
         }
         is_wanted && self.has_next(slot)
@@ -287,6 +287,24 @@ impl Endpoint {
         }
         out.push(Event::Failed { client: ClientKey(slot.id), owner, why: failure });
         false
+    }
+
+    /// Takes out the places that are still to be tried and have the address of this one.
+    fn take_twins(&mut self, slot: Slot, target: Target) -> Vec<Target> {
+        let Some(tries) = self.tries.get_mut(&slot.id) else { return Vec::new() };
+        let rest = std::mem::take(&mut tries.rest);
+        let (twins, others) =
+            rest.into_iter().partition(|dest| dest.address() == Some(target.address));
+        tries.rest = others;
+        let twins: VecDeque<Dest> = twins;
+        twins.iter().filter_map(target_of).collect()
+    }
+
+    /// Nothing came from the place of this attempt.
+    pub(super) fn is_silent(&mut self, now: Instant, slot: Slot, out: &mut Vec<Event>) {
+        if let Some(target) = self.clients.get(&slot).and_then(|entry| target_of(&entry.dest)) {
+            self.back_off_from(now, target, Why::Silent, locate::BACK_OFF, out);
+        }
     }
 
     fn back_off_from(

@@ -16,6 +16,10 @@ use crate::proto::sip::transaction::{Output, Setting};
 use crate::proto::sip::transport::Dest;
 use crate::proto::time::Instant;
 
+/// An INVITE that is cancelled after this many T1 without any answer had a silent server: the time for its
+/// third copy to be answered.
+const SILENT_AFTER: u32 = 4;
+
 #[derive(Debug)]
 enum ClientMachine {
     Invite(ClientInvite),
@@ -39,6 +43,7 @@ pub(super) struct Client {
     request: Packet,
     cancel: Cancel,
     ack: Option<Packet>,
+    sent_at: Instant,
     /// Did anything come back?
     pub(super) is_heard: bool,
     /// The Call-ID under which its ACK finds it.
@@ -47,12 +52,19 @@ pub(super) struct Client {
 }
 
 impl Client {
-    fn new(machine: ClientMachine, owner: Owner, dest: Dest, request: Packet) -> Self {
+    fn new(
+        now: Instant,
+        machine: ClientMachine,
+        owner: Owner,
+        dest: Dest,
+        request: Packet,
+    ) -> Self {
         Self {
             machine,
             owner,
             dest,
             request,
+            sent_at: now,
             cancel: Cancel::No,
             ack: None,
             is_heard: false,
@@ -115,7 +127,7 @@ impl Endpoint {
             attempt: Some(attempt),
         });
         let slot = slot_of(attempt);
-        self.clients.insert(slot, Client::new(machine, owner, dest, packet));
+        self.clients.insert(slot, Client::new(now, machine, owner, dest, packet));
         self.schedule_client(slot);
     }
 
@@ -175,7 +187,13 @@ impl Endpoint {
             return;
         }
         match machine.state {
-            client_invite::State::Calling => entry.cancel = Cancel::Held(reason),
+            client_invite::State::Calling => {
+                entry.cancel = Cancel::Held(reason);
+                // Whoever gives up after several copies has seen that nobody is there, long before timer B.
+                if now.since(entry.sent_at) >= self.timers.t1 * SILENT_AFTER {
+                    self.is_silent(now, slot, out);
+                }
+            }
             client_invite::State::Proceeding => self.send_cancel(now, slot, reason, out),
             _ => {}
         }
@@ -198,7 +216,7 @@ impl Endpoint {
         let machine = ClientMachine::NonInvite(ClientNonInvite::new(setting, now));
         out.push(Event::Transmit { dest: dest.clone(), packet: packet.clone(), attempt: None });
         let of_cancel = Slot { is_cancel: true, ..slot };
-        self.clients.insert(of_cancel, Client::new(machine, owner, dest, packet));
+        self.clients.insert(of_cancel, Client::new(now, machine, owner, dest, packet));
         self.schedule_client(of_cancel);
         self.schedule_client(slot);
     }
