@@ -209,13 +209,14 @@ impl Switchboard {
                     entry.invites.retain(|known| self.endpoint.is_open(*known));
                     entry.invites.push(client);
                 }
+                let (owner, large) = (Owner(call.0), self.large_of(&request));
                 self.with_endpoint(now, out, |endpoint, events| {
-                    endpoint.request(now, client, Owner(call.0), dest, &method, &request, events);
+                    endpoint.request(now, client, owner, dest, &method, &request, large, events);
                 })
             }
             call::Output::SendAck { dest, request } => {
                 self.with_endpoint(now, out, |endpoint, events| {
-                    endpoint.send_ack(dest, &request, events);
+                    endpoint.send_ack(now, dest, &request, events);
                 })
             }
             call::Output::Cancel { client, reason } => {
@@ -249,8 +250,9 @@ impl Switchboard {
 
     /// A call sent elsewhere by the phone it rang: that phone's rights decide. Inside, the new phone is
     /// shown who calls; outside, the call leaves under the number of the phone that sent it there.
-    fn locate(&self, now: Instant, call: CallId, dialled: &str, out: &mut Vec<Output>) {
+    fn locate(&mut self, now: Instant, call: CallId, dialled: &str, out: &mut Vec<Output>) {
         let Some(entry) = self.calls.get(&call) else { return };
+        let caller = entry.caller.clone();
         let peer = |wanted: fn(&Origin) -> bool| {
             entry
                 .dialogs
@@ -263,7 +265,7 @@ impl Switchboard {
         let by = peer(|origin| matches!(origin, Origin::Phone(_)));
         let plan = by.map_or(Err(&cause::FORBIDDEN), |origin| {
             let Origin::Phone(extension) = &origin else { return Err(&cause::FORBIDDEN) };
-            let plan = self.plan(now, &origin, &entry.caller, dialled)?;
+            let plan = self.plan(now, &origin, &caller, dialled)?;
             if !plan.groups.iter().flatten().any(|target| target.is_trunk) {
                 return Ok(plan);
             }
