@@ -134,7 +134,8 @@ fn open_sip(loaded: &Loaded) -> Result<SipIo, StartError> {
     let settings = &loaded.snapshot.sip;
     let listeners: Vec<(Transport, SocketAddr)> =
         settings.listen.iter().map(|listen| (listen.transport, listen.address)).collect();
-    SipIo::bind(&listeners, loaded.snapshot.limits.connections_max, settings.advertise)
+    let connections_max = loaded.snapshot.limits.connections_max;
+    SipIo::bind(&listeners, connections_max, settings.advertise, &settings.nameservers)
         .map_err(|error| StartError::Open(error.to_string()))
 }
 

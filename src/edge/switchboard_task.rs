@@ -4,7 +4,6 @@ mod commands;
 mod media;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,8 +34,6 @@ pub const OUTPUTS_MAX: usize = 4096;
 const TURN: usize = 64;
 /// The largest datagram.
 const DATAGRAM_MAX: usize = 65_535;
-/// How often names of trunks are looked up again.
-const RESOLVE_EVERY: Duration = Duration::from_secs(60);
 /// How long calls that were told to end at shutdown may take.
 const HANG_UP_TIME: Duration = Duration::from_secs(3);
 
@@ -111,7 +108,6 @@ pub async fn run(setup: Setup) {
         reload_tx,
     };
     let mut buffer = vec![0_u8; DATAGRAM_MAX];
-    let mut resolve = tokio::time::interval(RESOLVE_EVERY);
     let mut hang_up_at = None;
     let mut leave_at: Option<Deadline> = None;
     loop {
@@ -138,7 +134,6 @@ pub async fn run(setup: Setup) {
                 let now = task.tools.clock.now();
                 task.switchboard.handle_timeout(now, &mut task.out);
             }
-            _ = resolve.tick() => task.resolve_names(),
             Ok(()) = stop.changed() => {
                 let patience = task.drain(drain);
                 if leave_at.is_none() {
@@ -178,7 +173,6 @@ impl SwitchboardTask {
 
     /// Serves what arrived, and what else is there, up to a turn's worth.
     fn arrivals(&mut self, first: Arrival, buffer: &mut [u8]) {
-        self.sip.tick(self.tools.clock.now());
         self.arrival(first, buffer);
         let waker = std::task::Waker::noop();
         let mut cx = std::task::Context::from_waker(waker);
@@ -200,13 +194,15 @@ impl SwitchboardTask {
             Arrival::Message(flow, bytes) => {
                 self.switchboard.receive(now, flow, &bytes, &mut self.out)
             }
-            Arrival::Failed(client) => {
-                self.switchboard.transport_failed(now, client, &mut self.out)
+            Arrival::Failed(attempt) => {
+                self.switchboard.transport_failed(now, attempt, &mut self.out)
             }
             Arrival::Closed(connection) => {
                 self.switchboard.connection_closed(now, connection, &mut self.out)
             }
-            Arrival::Resolved(name, addresses) => self.switchboard.resolved(now, &name, &addresses),
+            Arrival::Dns(question, answer) => {
+                self.switchboard.dns_answered(now, &question, &answer, &mut self.out)
+            }
         }
     }
 
@@ -225,9 +221,10 @@ impl SwitchboardTask {
         while !self.out.is_empty() {
             for output in std::mem::take(&mut self.out) {
                 match output {
-                    Output::Transmit { dest, packet, client } => {
-                        self.sip.send(dest, packet, client)
+                    Output::Transmit { dest, packet, attempt } => {
+                        self.sip.send(dest, packet, attempt)
                     }
+                    Output::Ask(question) => self.sip.ask(question),
                     Output::StartCall(start) => self.start_call(*start),
                     Output::ToCall(call, input) => self.tell_call(call, input),
                     Output::StoreBindings { aor, bindings } => self.store_bindings(aor, &bindings),
@@ -284,22 +281,6 @@ impl SwitchboardTask {
         }
     }
 
-    /// Asks for the addresses of trunks that are configured by name.
-    fn resolve_names(&mut self) {
-        let names: Vec<_> = self
-            .switchboard
-            .snapshot()
-            .trunks
-            .iter()
-            .flat_map(|trunk| &trunk.peers)
-            .filter(|peer| peer.host.parse::<IpAddr>().is_err() && !peer.host.starts_with('['))
-            .map(|peer| peer.host.clone())
-            .collect();
-        for name in names {
-            self.sip.resolve(&name);
-        }
-    }
-
     fn hang_up_all(&mut self) {
         let calls: Vec<_> = self.calls.keys().copied().collect();
         for call in calls {
@@ -314,8 +295,8 @@ impl SwitchboardTask {
         self.loaded = loaded;
         self.loaded.snapshot.revision = revision;
         let snapshot: Arc<Snapshot> = Arc::new(self.loaded.snapshot.clone());
+        self.sip.set_nameservers(&snapshot.sip.nameservers);
         self.switchboard.reload(now, snapshot, &mut self.out);
-        self.resolve_names();
         revision
     }
 }

@@ -66,6 +66,8 @@ pub struct SipSettings {
     pub refreshing: Refreshing,
     /// Does OPTIONS outside a dialog need a login?
     pub authenticate_options: bool,
+    /// The name servers that are asked for peers; the system's if there are none.
+    pub nameservers: Vec<SocketAddr>,
 }
 
 impl Default for SipSettings {
@@ -85,6 +87,7 @@ impl Default for SipSettings {
             ring_timeout: Duration::from_secs(60),
             refreshing: Refreshing::default(),
             authenticate_options: false,
+            nameservers: Vec::new(),
         }
     }
 }
@@ -156,15 +159,28 @@ pub enum TrunkMode {
     Register,
 }
 
-/// A next hop as the admin wrote it: `host`, `host:port`, `tcp:host:port`.
+/// A next hop as the admin wrote it: `host`, `host:port`, `tcp:host`, `tcp:host:port`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct PeerAddress {
-    /// What to speak.
-    pub transport: Transport,
+    /// What to speak, if it was written.
+    pub transport: Option<Transport>,
     /// An IP address or a name to look up.
     pub host: String,
-    /// 5060 unless given.
-    pub port: u16,
+    /// The port, if it was written: then a name has its addresses looked up only (RFC 3263 §4.2).
+    pub port: Option<u16>,
+}
+
+impl fmt::Display for PeerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(transport) = self.transport {
+            write!(f, "{}:", transport.word())?;
+        }
+        match (self.host.contains(':'), self.port) {
+            (true, Some(_)) => write!(f, "[{}]", self.host)?,
+            _ => f.write_str(&self.host)?,
+        }
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
 }
 
 /// `[[trunk]]`: a channel to a carrier or gateway.
@@ -190,6 +206,11 @@ pub struct Trunk {
     pub ring_timeout: Option<Duration>,
     /// How long to wait for any answer before the next trunk is tried.
     pub try_timeout: Duration,
+    /// Do requests that are too large for a datagram go by TCP (RFC 3261 §18.1.1)?
+    ///
+    /// On by default: fragments of datagrams are what firewalls and NATs lose most, and where TCP is refused the
+    /// datagram goes after all, at once. Off is for a carrier that takes the connection and then says nothing.
+    pub large_to_tcp: bool,
 }
 
 /// What a number or a dialled extension leads to.

@@ -15,6 +15,7 @@ mod live;
 mod audio;
 mod lifecycle;
 mod listeners;
+mod located;
 mod operator;
 mod tcp;
 mod thousand;

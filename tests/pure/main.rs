@@ -16,6 +16,7 @@ mod scene;
 mod calls;
 mod dialogs;
 mod forks;
+mod located;
 mod methods;
 mod offers;
 mod operator;

@@ -121,17 +121,15 @@ fn a_trunk_that_fails_behind_its_183_is_left_for_the_next() {
 #[test]
 fn a_trunk_by_name_is_called_and_known_by_the_address_behind_it() {
     let mut snapshot = office();
-    snapshot.trunks = vec![trunk("carrier", TrunkMode::Peer, &["sbc.carrier.example:5060"])];
+    snapshot.trunks = vec![trunk("carrier", TrunkMode::Peer, &["SBC.carrier.example:5060"])];
     snapshot.routes = vec![route("out", "^0(.+)$", &["carrier"], None)];
     let mut w = World::new(snapshot);
+    w.has_addresses("sbc.carrier.example", &["203.0.113.77"]);
     let a = w.phone("1001");
     let b = w.phone("1002");
     w[b].habits.on_invite = vec![(20, ring()), (100, ok())];
     let carrier = w.party("carrier", "203.0.113.77:5060");
     w[carrier].habits.on_invite = vec![(20, ring()), (100, ok())];
-    let ip = "203.0.113.77".parse().unwrap();
-    w.names.insert("sbc.carrier.example".into(), ip);
-    w.board.resolved(w.instant(), "SBC.carrier.example", &[ip]);
     w.dial(a, "0123");
     w.run_for(1_000);
     assert_eq!(heard(&w), (true, true));

@@ -129,6 +129,7 @@ impl Board {
     fn serve(&mut self, outputs: Vec<Output>) {
         for output in outputs {
             match output {
+                Output::Ask(_) => {}
                 Output::Transmit { dest, packet, .. } => {
                     let to = match &dest {
                         Dest::Flow(flow) => flow.remote,
@@ -199,7 +200,11 @@ fn snapshot() -> Snapshot {
         mode: TrunkMode::Peer,
         peers: [(host, port.parse().unwrap()), ("2001:db8::9:1", 5060)]
             .into_iter()
-            .map(|(host, port)| PeerAddress { transport: Transport::Udp, host: host.into(), port })
+            .map(|(host, port)| PeerAddress {
+                transport: None,
+                host: host.into(),
+                port: Some(port),
+            })
             .collect(),
         user: None,
         secret: Secret::default(),
@@ -208,6 +213,7 @@ fn snapshot() -> Snapshot {
         caller_id: None,
         ring_timeout: None,
         try_timeout: std::time::Duration::from_secs(6),
+        large_to_tcp: true,
     };
     let phone = Phone {
         extension: "1001".into(),

@@ -58,7 +58,7 @@ pub(super) fn trunks(trunks: &[TrunkRow], paint: Paint) -> String {
     for trunk in trunks {
         let tone = match trunk.state.as_str() {
             "up" => Tone::Good,
-            "down" => Tone::Bad,
+            "down" | "backing off" => Tone::Bad,
             _ => Tone::Plain,
         };
         table.row(vec![

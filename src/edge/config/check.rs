@@ -10,6 +10,7 @@ use super::settings::Settings;
 use super::source::{Marked, Report, Spot, Wrong};
 use super::tables::{RouteDraft, TrunkDraft};
 use super::value;
+use crate::proto::sip::transport::DEFAULT_PORT;
 use crate::switch::snapshot::{
     Destination, Number, Phone, Route, Secret, Snapshot, Trunk, TrunkMode,
 };
@@ -169,7 +170,8 @@ fn trunks(report: &mut Report, drafts: &Drafts) {
             }
         }
         for peer in &trunk.peers {
-            let key = format!("{}:{}", peer.value.host, peer.value.port);
+            let port = peer.value.port.unwrap_or(DEFAULT_PORT);
+            let key = format!("{}:{port}", peer.value.host);
             let (other, first) = *sources.entry(key).or_insert((name, peer.at));
             if other != name {
                 let place = report.place(first);
@@ -390,6 +392,7 @@ pub(super) fn snapshot(drafts: Drafts) -> Snapshot {
             caller_id: draft.caller_id,
             ring_timeout: draft.ring_timeout,
             try_timeout: draft.try_timeout,
+            large_to_tcp: draft.large_to_tcp,
         })
     });
     let numbers = drafts.numbers.into_iter().filter_map(|draft| {

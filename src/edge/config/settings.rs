@@ -1,6 +1,6 @@
 //! Every key of `tandem.toml`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -167,6 +167,14 @@ static SIP: &[Key] = &[
         |s| s.sip.authenticate_options.to_string(),
         "Whether OPTIONS outside a call needs a login; off, since monitors use it as a ping.",
     ),
+    Key::texts(
+        "nameservers",
+        "address or address:port",
+        (0, 8),
+        Given::Default { shows: |s| listed(&s.sip.nameservers) },
+        |s, text| value::nameserver(text.value).map(|server| s.sip.nameservers.push(server)),
+        "Name servers that trunks are looked up with, in order; none is the system's.",
+    ),
 ];
 
 static MEDIA: &[Key] = &[
@@ -288,6 +296,12 @@ fn milliseconds(n: u32) -> Duration {
 
 pub(super) fn in_seconds(span: Duration) -> String {
     span.as_secs().to_string()
+}
+
+/// A TOML list of addresses.
+fn listed(addresses: &[SocketAddr]) -> String {
+    let texts: Vec<_> = addresses.iter().map(|address| quoted(&address.to_string())).collect();
+    format!("[{}]", texts.join(", "))
 }
 
 /// A TOML string; Rust's escapes are TOML's for the characters that occur here.

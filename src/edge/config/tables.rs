@@ -34,6 +34,7 @@ pub(super) struct TrunkDraft {
     pub(super) caller_id: Option<String>,
     pub(super) ring_timeout: Option<Duration>,
     pub(super) try_timeout: Duration,
+    pub(super) large_to_tcp: bool,
 }
 
 impl Default for TrunkDraft {
@@ -52,6 +53,7 @@ impl Default for TrunkDraft {
             ring_timeout: None,
             // Four copies of the INVITE at T1 = 500 ms; the caller hears nothing meanwhile.
             try_timeout: Duration::from_secs(5),
+            large_to_tcp: true,
         }
     }
 }
@@ -131,14 +133,14 @@ pub(super) static TRUNK: &[Item<TrunkDraft>] = &[
     ),
     Item::texts(
         "peers",
-        "host, host:port or tcp:host:port",
+        "host, host:port, tcp:host or tcp:host:port",
         (0, 32),
         Given::Optional { example: "[\"127.0.0.1:5080\"]" },
         |t, text| {
             t.peers.push(Marked { value: value::peer(text.value)?, at: text.at });
             Ok(())
         },
-        "Where calls go, in order; calls from these addresses are the trunk's.",
+        "Where calls go, in order; calls from these addresses are the trunk's. A name without a port is located by NAPTR and SRV.",
     ),
     Item::text(
         "user",
@@ -193,7 +195,13 @@ pub(super) static TRUNK: &[Item<TrunkDraft>] = &[
         (1, 120),
         |t, n| t.try_timeout = seconds(n),
         |t| in_seconds(t.try_timeout),
-        "How long to wait for any answer before the next trunk of the route is tried.",
+        "How long to wait for any answer before the next address or trunk is tried.",
+    ),
+    Item::flag(
+        "large_to_tcp",
+        |t, yes| t.large_to_tcp = yes,
+        |t| t.large_to_tcp.to_string(),
+        "Whether a request over 1300 bytes goes by TCP, and as a datagram only where TCP is refused.",
     ),
 ];
 

@@ -102,11 +102,14 @@ fn the_defaults_of_the_reference_are_the_defaults() {
 fn every_value_arrives_in_the_snapshot() {
     let trunks = "[[trunk]]\nname = \"gw\"\nmode = \"register\"\npeers = [\"tcp:[::1]:5070\", \"sip.example.com\"]\n\
         user = \"u@x\"\nsecret = \"wren-Kf7q2-maple\"\nexpires_seconds = 120\ncaller_id = \"+8620\"\n\
-        ring_timeout_seconds = 30\ntry_timeout_seconds = 3\n";
+        ring_timeout_seconds = 30\ntry_timeout_seconds = 3\nlarge_to_tcp = false\n";
     let routes =
         "[[route]]\nmatch = '^9(?<rest>\\d+)$'\ntrunks = [\"gw\"]\nrewrite = \"+86${rest}\"\n";
     let numbers = "[[number]]\nnumber = \"+8620\"\ntrunk = \"gw\"\nto = \"phone:1001\"\n";
-    let tandem = format!("{SIP}t1_ms = 250\nauthenticate_options = true\n[media]\nworkers = 2\n");
+    let tandem = format!(
+        "{SIP}t1_ms = 250\nauthenticate_options = true\nnameservers = [\"::1\", \"127.0.0.1:5353\"]\n\
+         [media]\nworkers = 2\n"
+    );
     let loaded = loaded(&[
         ("tandem.toml", &tandem),
         ("phones.toml", ALICE),
@@ -121,10 +124,14 @@ fn every_value_arrives_in_the_snapshot() {
     assert_eq!(snapshot.phone("1001").unwrap().name, "1001");
     let trunk = snapshot.trunk("gw").unwrap();
     assert_eq!(trunk.mode, TrunkMode::Register);
-    assert_eq!(trunk.peers[0].transport, Transport::Tcp);
-    assert_eq!((trunk.peers[0].host.as_str(), trunk.peers[0].port), ("::1", 5070));
-    assert_eq!((trunk.peers[1].host.as_str(), trunk.peers[1].port), ("sip.example.com", 5060));
+    assert_eq!(trunk.peers[0].transport, Some(Transport::Tcp));
+    assert_eq!((trunk.peers[0].host.as_str(), trunk.peers[0].port), ("::1", Some(5070)));
+    assert_eq!((trunk.peers[1].host.as_str(), trunk.peers[1].port), ("sip.example.com", None));
     assert_eq!(trunk.try_timeout.as_secs(), 3);
+    assert!(!trunk.large_to_tcp);
+    let servers = ["[::1]:53", "127.0.0.1:5353"].map(|at| at.parse().unwrap());
+    assert_eq!(snapshot.sip.nameservers, servers);
+    assert_eq!(trunk.peers[0].to_string(), "tcp:[::1]:5070");
     assert_eq!(snapshot.numbers[0].to, Destination::Phone("1001".to_owned()));
     assert_eq!(snapshot.routes[0].name, "1");
 }

@@ -13,8 +13,8 @@ const PATTERN_SIZE_MAX: usize = 1 << 20;
 /// Characters of an extension, a name or a user.
 const TOKEN_MAX: usize = 64;
 
-/// The SIP port if none is written (RFC 3261 §19.1.2).
-const SIP_PORT: u16 = 5060;
+/// The port of a name server if none is written (RFC 1035 §4.2).
+const DNS_PORT: u16 = 53;
 
 /// `udp:0.0.0.0:5060`.
 pub(super) fn listen(text: &str) -> Result<Listen, Wrong> {
@@ -59,6 +59,19 @@ pub(super) fn ports(text: &str) -> Result<(u16, u16), Wrong> {
     Ok((first, last))
 }
 
+/// `127.0.0.1:53`, `127.0.0.1`, `[::1]:53`.
+pub(super) fn nameserver(text: &str) -> Result<SocketAddr, Wrong> {
+    let address = text.parse().ok();
+    let address = address.or_else(|| text.parse().ok().map(|ip| SocketAddr::new(ip, DNS_PORT)));
+    address.filter(|address| address.port() > 0 && !address.ip().is_unspecified()).ok_or_else(
+        || {
+            Wrong::new("bad-address", format!("`{text}` is not the address of a name server")).help(
+                "write an IP address, with a port unless it is 53, such as \"127.0.0.1:5353\"",
+            )
+        },
+    )
+}
+
 /// `host`, `host:port`, `tcp:host:port`.
 pub(super) fn peer(text: &str) -> Result<PeerAddress, Wrong> {
     let wrong = |message: &str| {
@@ -66,10 +79,10 @@ pub(super) fn peer(text: &str) -> Result<PeerAddress, Wrong> {
             .help("write host, host:port or tcp:host:port, such as \"sip.example.com:5060\"")
     };
     let (transport, rest) = match text.split_once(':') {
-        Some(("udp", rest)) => (Transport::Udp, rest),
-        Some(("tcp", rest)) => (Transport::Tcp, rest),
+        Some(("udp", rest)) => (Some(Transport::Udp), rest),
+        Some(("tcp", rest)) => (Some(Transport::Tcp), rest),
         Some(("sip" | "sips" | "tls", _)) => return Err(wrong("is not a host")),
-        _ => (Transport::Udp, text),
+        _ => (None, text),
     };
     let (host, port) = if let Some(rest) = rest.strip_prefix('[') {
         let Some((host, after)) = rest.split_once(']') else {
@@ -93,8 +106,8 @@ pub(super) fn peer(text: &str) -> Result<PeerAddress, Wrong> {
         return Err(wrong("has no valid host"));
     }
     let port = match port.map(str::parse::<u16>) {
-        None => SIP_PORT,
-        Some(Ok(port)) if port > 0 => port,
+        None => None,
+        Some(Ok(port)) if port > 0 => Some(port),
         Some(_) => return Err(wrong("has no valid port")),
     };
     Ok(PeerAddress { transport, host: host.to_owned(), port })

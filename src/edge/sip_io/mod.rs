@@ -3,8 +3,8 @@
 //! One task owns it and nothing in it waits: what cannot be sent now is queued within a named limit,
 //! dropped as the network would, or reported as failed.
 
+mod dns;
 pub mod interfaces;
-mod resolve;
 mod tcp;
 mod udp;
 
@@ -13,13 +13,13 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
 
-use crate::proto::sip::endpoint::ClientKey;
+use crate::proto::sip::endpoint::Attempt;
 use crate::proto::sip::locals::Locals;
+use crate::proto::sip::locate::{Answer, Question};
 use crate::proto::sip::message::{Message, Packet, Parsed};
-use crate::proto::sip::transport::{Dest, Flow, Host, NextHop, Transport};
-use crate::proto::time::Instant;
+use crate::proto::sip::transport::{Dest, Flow, Host, NextHop, Target, Transport};
 
-use resolve::Resolver;
+use dns::Dns;
 use tcp::{TcpEvent, TcpSide};
 use udp::UdpListener;
 
@@ -34,11 +34,11 @@ pub enum Arrival {
     /// A message that was cut out of a stream.
     Message(Flow, Vec<u8>),
     /// A packet could not be sent.
-    Failed(ClientKey),
+    Failed(Attempt),
     /// A connection is gone.
     Closed(u64),
-    /// A configured name was looked up.
-    Resolved(String, Vec<IpAddr>),
+    /// The name server answered, or did not.
+    Dns(Question, Answer),
 }
 
 /// Why a socket cannot be bound, in words that say what to do.
@@ -61,7 +61,7 @@ pub struct SipIo {
     locals: Locals,
     udp: Vec<UdpListener>,
     tcp: TcpSide,
-    resolver: Resolver,
+    dns: Dns,
     /// What happened while sending.
     pending: VecDeque<Arrival>,
     /// The socket that is read first next time, so that none starves.
@@ -69,7 +69,8 @@ pub struct SipIo {
 }
 
 impl SipIo {
-    /// Binds every listener. Must run inside the runtime.
+    /// Binds every listener. Names are asked of `nameservers`, or the system's if there are none. Must run inside
+    /// the runtime.
     ///
     /// # Errors
     ///
@@ -78,6 +79,7 @@ impl SipIo {
         listeners: &[(Transport, SocketAddr)],
         connections_max: usize,
         advertise: Option<IpAddr>,
+        nameservers: &[SocketAddr],
     ) -> io::Result<Self> {
         let mut udp = Vec::new();
         let mut tcp = TcpSide::new(connections_max);
@@ -102,14 +104,7 @@ impl SipIo {
             bound.push((*transport, actual));
         }
         let locals = interfaces::locals(bound, advertise);
-        Ok(Self {
-            locals,
-            udp,
-            tcp,
-            resolver: Resolver::default(),
-            pending: VecDeque::new(),
-            turn: 0,
-        })
+        Ok(Self { locals, udp, tcp, dns: Dns::new(nameservers), pending: VecDeque::new(), turn: 0 })
     }
 
     /// Our addresses.
@@ -137,9 +132,14 @@ impl SipIo {
         Some(Flow { listener: u16::try_from(at).unwrap_or(u16::MAX), ..flow })
     }
 
-    /// Looks a configured name up; the answer is an [`Arrival::Resolved`].
-    pub fn resolve(&mut self, name: &str) {
-        self.resolver.look_up(name, None);
+    /// Asks the name server; the answer is an [`Arrival::Dns`].
+    pub fn ask(&mut self, question: Question) {
+        self.dns.ask(question);
+    }
+
+    /// From now on names are asked of these servers, or the system's if there are none.
+    pub fn set_nameservers(&mut self, nameservers: &[SocketAddr]) {
+        self.dns.configure(nameservers);
     }
 
     /// The next thing from the network; a datagram's bytes are in `buffer`.
@@ -173,55 +173,29 @@ impl SipIo {
                 TcpEvent::Nothing => {}
             }
         }
-        if let Poll::Ready(answer) = self.resolver.poll_answer(cx) {
-            return Poll::Ready(self.resolved(answer));
-        }
-        Poll::Pending
+        self.dns.poll_answer(cx).map(|(question, answer)| Arrival::Dns(question, answer))
     }
 
-    fn resolved(&mut self, answer: resolve::Answer) -> Arrival {
-        for (waiting, packet, client) in answer.waiting {
-            match self.locals.best_of(waiting.transport, &answer.addresses) {
-                Some(ip) => {
-                    let hop = NextHop { host: Host::Ip(ip), ..waiting };
-                    self.send(Dest::Hop(hop), packet, client);
-                }
-                None => self.pending.extend(client.map(Arrival::Failed)),
-            }
-        }
-        Arrival::Resolved(answer.name, answer.addresses)
-    }
-
-    /// Sends a packet. A failure is told by [`Arrival::Failed`] if `client` is named.
-    pub fn send(&mut self, dest: Dest, packet: Packet, client: Option<ClientKey>) {
+    /// Sends a packet. A failure is told by [`Arrival::Failed`] if `attempt` is named.
+    pub fn send(&mut self, dest: Dest, packet: Packet, attempt: Option<Attempt>) {
         match dest {
             Dest::Flow(flow) => match flow.transport {
-                Transport::Udp => self.send_udp(Some(flow.listener), flow.remote, &packet, client),
+                Transport::Udp => self.send_udp(Some(flow.listener), flow.remote, &packet, attempt),
                 Transport::Tcp => {
-                    if !self.tcp.send(flow.connection, &packet, client) {
-                        self.send_by_via(flow, packet, client);
+                    if !self.tcp.send(flow.connection, &packet, attempt) {
+                        self.send_by_via(flow, packet, attempt);
                     }
                 }
             },
-            Dest::Hop(hop) => match &hop.host {
-                Host::Ip(ip) => {
-                    let address = SocketAddr::new(*ip, hop.port);
-                    match hop.transport {
-                        Transport::Udp => self.send_udp(None, address, &packet, client),
-                        Transport::Tcp => self.send_tcp(address, packet, client),
-                    }
+            Dest::Hop(hop) => match hop.target() {
+                Some(Target { transport: Transport::Udp, address }) => {
+                    self.send_udp(None, address, &packet, attempt);
                 }
-                Host::Name(name) => {
-                    let name = name.to_string();
-                    let known = self.resolver.known(&name);
-                    let known = known.and_then(|list| self.locals.best_of(hop.transport, list));
-                    if let Some(ip) = known {
-                        let hop = NextHop { host: Host::Ip(ip), ..hop };
-                        self.send(Dest::Hop(hop), packet, client);
-                    } else if !self.resolver.look_up(&name, Some((hop, packet, client))) {
-                        self.pending.extend(client.map(Arrival::Failed));
-                    }
+                Some(Target { transport: Transport::Tcp, address }) => {
+                    self.send_tcp(address, packet, attempt);
                 }
+                // The switchboard locates names before it sends.
+                None => self.pending.extend(attempt.map(Arrival::Failed)),
             },
         }
     }
@@ -231,27 +205,27 @@ impl SipIo {
         listener: Option<u16>,
         to: SocketAddr,
         packet: &[u8],
-        client: Option<ClientKey>,
+        attempt: Option<Attempt>,
     ) {
         let hop = Dest::Hop(NextHop::address(Transport::Udp, to));
         let index = listener.unwrap_or_else(|| self.locals.source_for(&hop).0);
         let socket = self.udp.iter_mut().find(|listener| listener.index() == index);
         let is_sent = socket.is_some_and(|socket| socket.send(to, packet));
         if !is_sent {
-            self.pending.extend(client.map(Arrival::Failed));
+            self.pending.extend(attempt.map(Arrival::Failed));
         }
     }
 
-    fn send_tcp(&mut self, to: SocketAddr, packet: Packet, client: Option<ClientKey>) {
+    fn send_tcp(&mut self, to: SocketAddr, packet: Packet, attempt: Option<Attempt>) {
         let hop = Dest::Hop(NextHop::address(Transport::Tcp, to));
         let (index, local) = self.locals.source_for(&hop);
-        if !self.tcp.connect_and_send(index, local, to, packet, client) {
-            self.pending.extend(client.map(Arrival::Failed));
+        if !self.tcp.connect_and_send(index, local, to, packet, attempt) {
+            self.pending.extend(attempt.map(Arrival::Failed));
         }
     }
 
     /// The connection of a response is gone: a new one to the address in its Via (RFC 3261 §18.2.2).
-    fn send_by_via(&mut self, flow: Flow, packet: Packet, client: Option<ClientKey>) {
+    fn send_by_via(&mut self, flow: Flow, packet: Packet, attempt: Option<Attempt>) {
         let via = match Message::parse(&packet) {
             Parsed::Message(message) if !message.is_request() => {
                 message.top_via().and_then(|top| {
@@ -265,14 +239,9 @@ impl SipIo {
         match via {
             // What the peer says of itself is believed as far as its own address goes.
             Some(address) if address.ip() == flow.remote.ip() => {
-                self.send_tcp(address, packet, client)
+                self.send_tcp(address, packet, attempt)
             }
-            _ => self.pending.extend(client.map(Arrival::Failed)),
+            _ => self.pending.extend(attempt.map(Arrival::Failed)),
         }
-    }
-
-    /// The time, for what is remembered for a while.
-    pub fn tick(&mut self, now: Instant) {
-        self.resolver.tick(now);
     }
 }

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant as Deadline, Sleep, sleep, timeout, timeout_at};
 
-use crate::proto::sip::endpoint::ClientKey;
+use crate::proto::sip::endpoint::Attempt;
 use crate::proto::sip::locals::Locals;
 use crate::proto::sip::message::build::Builder;
 use crate::proto::sip::message::framing::{Frame, Framer};
@@ -27,10 +27,11 @@ use crate::proto::sip::transport::{Flow, Transport};
 const FRAMES_MAX: usize = 1024;
 /// Packets on their way into one connection. When it is full the peer does not read: it is closed.
 const PACKETS_MAX: usize = 256;
-/// Client transactions remembered for a connection: these are told when it breaks.
-const CLIENTS_MAX: usize = 64;
-/// How long a connection may take to be made.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Attempts remembered for a connection: these are told when it breaks.
+const ATTEMPTS_MAX: usize = 64;
+/// How long a connection may take to be made: time for two SYNs more, and still below the time after which a
+/// silent trunk is left, so that a request too large for a datagram goes as one after all.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long one packet may take into the kernel before its peer counts as gone.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may stay without a first whole message: strangers do not get to keep places.
@@ -44,7 +45,7 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) enum TcpEvent {
     Message(Flow, Vec<u8>),
-    Closed(u64, Vec<ClientKey>),
+    Closed(u64, Vec<Attempt>),
     Nothing,
 }
 
@@ -59,7 +60,7 @@ enum Said {
 struct Connection {
     flow: Flow,
     packets: mpsc::Sender<Packet>,
-    clients: VecDeque<ClientKey>,
+    attempts: VecDeque<Attempt>,
     task: JoinHandle<()>,
 }
 
@@ -206,22 +207,22 @@ impl TcpSide {
         let flow = Flow { transport: Transport::Tcp, listener, local, remote, connection: id };
         self.by_remote.insert(remote, id);
         self.connections
-            .insert(id, Connection { flow, packets: packets_tx, clients: VecDeque::new(), task });
+            .insert(id, Connection { flow, packets: packets_tx, attempts: VecDeque::new(), task });
         id
     }
 
     /// Sends on an open connection; false if there is none.
-    pub(super) fn send(&mut self, id: u64, packet: &Packet, client: Option<ClientKey>) -> bool {
+    pub(super) fn send(&mut self, id: u64, packet: &Packet, attempt: Option<Attempt>) -> bool {
         let Some(connection) = self.connections.get_mut(&id) else { return false };
         if connection.packets.try_send(packet.clone()).is_err() {
             let _ = self.said_tx.try_send(Said::Gone(id));
             return false;
         }
-        if let Some(client) = client {
-            if connection.clients.len() >= CLIENTS_MAX {
-                connection.clients.pop_front();
+        if let Some(attempt) = attempt {
+            if connection.attempts.len() >= ATTEMPTS_MAX {
+                connection.attempts.pop_front();
             }
-            connection.clients.push_back(client);
+            connection.attempts.push_back(attempt);
         }
         true
     }
@@ -233,10 +234,10 @@ impl TcpSide {
         local: SocketAddr,
         to: SocketAddr,
         packet: Packet,
-        client: Option<ClientKey>,
+        attempt: Option<Attempt>,
     ) -> bool {
         if let Some(id) = self.by_remote.get(&to).copied()
-            && self.send(id, &packet, client)
+            && self.send(id, &packet, attempt)
         {
             return true;
         }
@@ -254,7 +255,7 @@ impl TcpSide {
                 }
             }
         });
-        self.send(id, &packet, client)
+        self.send(id, &packet, attempt)
     }
 
     fn close(&mut self, id: u64) -> TcpEvent {
@@ -262,7 +263,7 @@ impl TcpSide {
         if self.by_remote.get(&connection.flow.remote) == Some(&id) {
             self.by_remote.remove(&connection.flow.remote);
         }
-        TcpEvent::Closed(id, std::mem::take(&mut connection.clients).into())
+        TcpEvent::Closed(id, std::mem::take(&mut connection.attempts).into())
     }
 }
 

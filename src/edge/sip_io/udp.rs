@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::{Arrival, READ_BATCH};
-use crate::proto::sip::endpoint::{ClientKey, client_of_request};
+use crate::proto::sip::endpoint::{Attempt, attempt_of_request};
 use crate::proto::sip::locals::Locals;
 use crate::proto::sip::transport::{Flow, Transport};
 
@@ -30,7 +30,7 @@ pub(super) struct UdpListener {
     address: SocketAddr,
     socket: Rc<UdpSocket>,
     read_in_a_row: usize,
-    errors: mpsc::Receiver<ClientKey>,
+    errors: mpsc::Receiver<Attempt>,
     error_reader: JoinHandle<()>,
 }
 
@@ -87,8 +87,8 @@ impl UdpListener {
         buffer: &mut [u8],
         locals: &Locals,
     ) -> Poll<Option<Arrival>> {
-        if let Poll::Ready(Some(client)) = self.errors.poll_recv(cx) {
-            return Poll::Ready(Some(Arrival::Failed(client)));
+        if let Poll::Ready(Some(attempt)) = self.errors.poll_recv(cx) {
+            return Poll::Ready(Some(Arrival::Failed(attempt)));
         }
         loop {
             let mut read = ReadBuf::new(buffer);
@@ -122,13 +122,14 @@ impl UdpListener {
 }
 
 /// Waits for ICMP errors and says which client transactions they are about.
-async fn read_errors(socket: Rc<UdpSocket>, clients: mpsc::Sender<ClientKey>) {
+async fn read_errors(socket: Rc<UdpSocket>, attempts: mpsc::Sender<Attempt>) {
     while socket.ready(Interest::ERROR).await.is_ok() {
         let mut packet = [0_u8; 2048];
         let read = socket.try_io(Interest::ERROR, || read_error_queue(&socket, &mut packet));
-        let client = read.ok().and_then(|length| packet.get(..length)).and_then(client_of_request);
-        if let Some(client) = client
-            && matches!(clients.try_send(client), Err(mpsc::error::TrySendError::Closed(_)))
+        let attempt =
+            read.ok().and_then(|length| packet.get(..length)).and_then(attempt_of_request);
+        if let Some(attempt) = attempt
+            && matches!(attempts.try_send(attempt), Err(mpsc::error::TrySendError::Closed(_)))
         {
             return;
         }

@@ -153,12 +153,7 @@ impl SwitchboardTask {
                     state: view.state.to_owned(),
                     reason: view.reason,
                     calls: view.calls as u64,
-                    peers: peers
-                        .iter()
-                        .map(|peer| {
-                            format!("{}:{}:{}", peer.transport.word(), peer.host, peer.port)
-                        })
-                        .collect(),
+                    peers: peers.iter().map(ToString::to_string).collect(),
                     expires_in_seconds: None,
                 }
             })

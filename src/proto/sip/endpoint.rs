@@ -1,6 +1,7 @@
 //! All transactions of one endpoint: messages in, messages and happenings out (RFC 3261 §17, §18).
 
 mod ack;
+mod attempts;
 mod client;
 mod server;
 #[cfg(test)]
@@ -9,15 +10,17 @@ mod tests;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
+use attempts::{Tries, WaitingAck};
 use client::Client;
-pub use client::client_of_request;
+pub use client::attempt_of_request;
 use server::{Server, response_flow};
 
 use super::locals::Locals;
+use super::locate::{Located, Locator, Question, Why};
 use super::message::build::Builder;
 use super::message::{Message, Packet, Parsed};
 use super::transaction::{Output, Timers};
-use super::transport::{Dest, Flow};
+use super::transport::{Dest, Flow, NextHop, Target};
 use crate::proto::time::Instant;
 use crate::proto::token::Tokens;
 
@@ -35,6 +38,25 @@ const STALE_TIMERS_MAX: usize = 4096;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct ClientKey(pub u64);
 
+/// One transmission of a request to one place. A next hop that is found to be several places may need
+/// several, each with a branch of its own (RFC 3263 §4.3).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Attempt {
+    /// The request.
+    pub client: ClientKey,
+    /// Which try it is, from 0.
+    pub number: u8,
+}
+
+/// How a request goes that is too large for a datagram.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Large {
+    /// By TCP, and as a datagram after all if no connection can be made (RFC 3261 §18.1.1).
+    ToTcp,
+    /// As a datagram, whatever becomes of its fragments.
+    Datagram,
+}
+
 /// Names a server transaction.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct ServerKey(pub u64);
@@ -46,14 +68,15 @@ pub struct Owner(pub u64);
 /// What came of an input.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// Send these bytes. If that fails and `client` is named, say so with [`Endpoint::transport_failed`].
+    /// Send these bytes to a place that needs no look-up. If that fails and `attempt` is named, say so with
+    /// [`Endpoint::transport_failed`].
     Transmit {
         /// Where to.
         dest: Dest,
         /// What.
         packet: Packet,
-        /// Which client transaction wants to hear of a failure.
-        client: Option<ClientKey>,
+        /// Which attempt wants to hear of a failure.
+        attempt: Option<Attempt>,
     },
     /// A new request; answer it with [`Endpoint::respond`].
     Request {
@@ -105,6 +128,24 @@ pub enum Event {
         /// Its owner, if it was adopted.
         owner: Option<Owner>,
     },
+    /// Ask the name server this; the answer is for [`Endpoint::dns_answered`].
+    Ask(Question),
+    /// What [`Endpoint::locate`] asked for.
+    Located {
+        /// The next hop.
+        hop: NextHop,
+        /// Its servers.
+        located: Located,
+    },
+    /// A place failed, and is tried last from now on.
+    BackedOff {
+        /// The place.
+        target: Target,
+        /// Until when.
+        until: Instant,
+        /// Why.
+        why: Why,
+    },
     /// What came was dropped; for counters and the log.
     Dropped(&'static str),
 }
@@ -118,10 +159,18 @@ pub enum Failure {
     Transport,
 }
 
+/// Names a client transaction: the request, which attempt at it, and whether it is that one's CANCEL.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+struct Slot {
+    id: u64,
+    attempt: u8,
+    is_cancel: bool,
+}
+
 /// Names an entry of the timer heap.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum TimerKey {
-    Client(u64, bool),
+    Client(Slot),
     Server(u64),
 }
 
@@ -131,8 +180,15 @@ pub struct Endpoint {
     timers: Timers,
     locals: Locals,
     tokens: Tokens,
-    /// By branch number, and whether it is the CANCEL of that branch.
-    clients: HashMap<(u64, bool), Client>,
+    clients: HashMap<Slot, Client>,
+    /// Requests that wait for a look-up or may go to a further place; of any other the attempt is 0.
+    tries: HashMap<u64, Tries>,
+    /// INVITEs with a 2xx by their Call-ID: their ACKs go where they went.
+    accepted: HashMap<String, Slot>,
+    acks: Vec<WaitingAck>,
+    locator: Locator,
+    /// Next hops that [`Self::locate`] was asked for.
+    wanted: Vec<NextHop>,
     servers: HashMap<u64, Server>,
     server_keys: HashMap<String, u64>,
     merges: HashMap<String, u64>,
@@ -145,11 +201,17 @@ impl Endpoint {
     /// An endpoint without transactions.
     #[must_use]
     pub fn new(timers: Timers, locals: Locals, seed: [u8; 32]) -> Self {
+        let mut tokens = Tokens::new(seed);
         Self {
             timers,
             locals,
-            tokens: Tokens::new(seed),
+            locator: Locator::new(tokens.fork()),
+            tokens,
             clients: HashMap::new(),
+            tries: HashMap::new(),
+            accepted: HashMap::new(),
+            acks: Vec::new(),
+            wanted: Vec::new(),
             servers: HashMap::new(),
             server_keys: HashMap::new(),
             merges: HashMap::new(),
@@ -170,10 +232,11 @@ impl Endpoint {
         self.timers = timers;
     }
 
-    /// How many client and server transactions live.
+    /// How many client and server transactions live; requests that wait for a look-up count as the former.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
-        (self.clients.len(), self.servers.len())
+        let waiting = self.tries.values().filter(|tries| tries.is_waiting()).count();
+        (self.clients.len() + waiting + self.acks.len(), self.servers.len())
     }
 
     /// A datagram or a framed message arrived.
@@ -206,7 +269,7 @@ impl Endpoint {
         out.push(Event::Transmit {
             dest: Dest::Flow(response_flow(request, *flow)),
             packet,
-            client: None,
+            attempt: None,
         });
     }
 
@@ -218,9 +281,7 @@ impl Endpoint {
         let (clients, servers) = (&self.clients, &self.servers);
         self.heap.retain(|Reverse((at, key))| {
             let scheduled = match key {
-                TimerKey::Client(id, is_cancel) => {
-                    clients.get(&(*id, *is_cancel)).and_then(|entry| entry.scheduled)
-                }
+                TimerKey::Client(slot) => clients.get(slot).and_then(|entry| entry.scheduled),
                 TimerKey::Server(id) => servers.get(id).and_then(|entry| entry.scheduled),
             };
             scheduled == Some(*at)
@@ -236,20 +297,20 @@ impl Endpoint {
     /// When it next wants [`Self::handle_timeout`]; it may then find nothing to do.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.heap.peek().map(|Reverse((at, _))| *at)
+        let heap = self.heap.peek().map(|Reverse((at, _))| *at);
+        heap.into_iter().chain(self.locator.next_timeout()).min()
     }
 
     /// Runs every timer that is due.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut Vec<Event>) {
+        self.look_ups_expired(now, out);
         while let Some(Reverse((at, key))) = self.heap.peek().copied() {
             if at > now {
                 break;
             }
             self.heap.pop();
             match key {
-                TimerKey::Client(id, is_cancel) => {
-                    self.client_timeout(now, at, (id, is_cancel), out)
-                }
+                TimerKey::Client(slot) => self.client_timeout(now, at, slot, out),
                 TimerKey::Server(id) => self.server_timeout(now, at, id, out),
             }
         }
@@ -261,6 +322,8 @@ impl Endpoint {
         let is_wide = |room: usize, used: usize| room > ROOM_KEPT && used * 8 < room;
         if is_wide(self.clients.capacity(), self.clients.len()) {
             self.clients.shrink_to(ROOM_KEPT);
+            self.tries.shrink_to(ROOM_KEPT);
+            self.accepted.shrink_to(ROOM_KEPT);
         }
         if is_wide(self.servers.capacity(), self.servers.len()) {
             self.servers.shrink_to(ROOM_KEPT);

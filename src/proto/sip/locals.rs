@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::transport::{Dest, Flow, Host, Transport};
+use super::transport::{Dest, Flow, Host, Target, Transport};
 
 /// An address of an interface with the length of its network prefix.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,13 +62,22 @@ impl Locals {
         SocketAddr::new(ip, bound.port())
     }
 
-    /// The first address of a name that a listener of ours can send to; else the first one.
+    /// The transports that we listen on, UDP first: what a next hop that names none may be reached by.
     #[must_use]
-    pub fn best_of(&self, transport: Transport, addresses: &[IpAddr]) -> Option<IpAddr> {
-        let is_reached = |ip: &&IpAddr| {
-            self.listeners.iter().any(|(t, bound)| *t == transport && reaches(*bound, **ip))
-        };
-        addresses.iter().find(is_reached).or(addresses.first()).copied()
+    pub fn transports(&self) -> Vec<Transport> {
+        let listens = |wanted: &Transport| self.listeners.iter().any(|(t, _)| t == wanted);
+        [Transport::Udp, Transport::Tcp].into_iter().filter(listens).collect()
+    }
+
+    /// Can a request be sent there? Connections are made without a listener too.
+    #[must_use]
+    pub fn can_reach(&self, target: Target) -> bool {
+        let mut of_transport =
+            self.listeners.iter().filter(|(t, _)| *t == target.transport).peekable();
+        if of_transport.peek().is_none() {
+            return target.transport.is_reliable();
+        }
+        of_transport.any(|(_, bound)| reaches(*bound, target.address.ip()))
     }
 
     /// The listener that a flow of before a restart is served by now, and our address on it: the same

@@ -8,6 +8,7 @@ pub mod dialog;
 pub mod endpoint;
 pub mod header;
 pub mod locals;
+pub mod locate;
 pub mod message;
 pub mod method;
 pub mod registration;

@@ -71,47 +71,95 @@ impl fmt::Display for Flow {
     }
 }
 
-/// A next hop that may still need a look-up.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+/// The SIP port where none is written (RFC 3261 §19.1.2).
+pub const DEFAULT_PORT: u16 = 5060;
+
+/// A next hop that may still need a look-up: what is not written is found by RFC 3263 §4.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct NextHop {
-    /// What to speak.
-    pub transport: Transport,
+    /// What to speak, if somebody said so.
+    pub transport: Option<Transport>,
     /// An IP address or a domain name.
     pub host: Host,
-    /// The port.
-    pub port: u16,
+    /// The port, if somebody said so; then the name is a host's and no SRV record is asked for.
+    pub port: Option<u16>,
 }
 
 impl NextHop {
     /// A next hop that needs no look-up.
     #[must_use]
     pub const fn address(transport: Transport, address: SocketAddr) -> Self {
-        Self { transport, host: Host::Ip(address.ip()), port: address.port() }
+        Self {
+            transport: Some(transport),
+            host: Host::Ip(address.ip()),
+            port: Some(address.port()),
+        }
+    }
+
+    /// What to speak if no look-up says otherwise: UDP unless written (RFC 3263 §4.1).
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        self.transport.unwrap_or(Transport::Udp)
+    }
+
+    /// The port if no look-up says otherwise.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port.unwrap_or(DEFAULT_PORT)
+    }
+
+    /// The place itself, if no look-up is needed.
+    #[must_use]
+    pub fn target(&self) -> Option<Target> {
+        let Host::Ip(ip) = self.host else { return None };
+        Some(Target { transport: self.transport(), address: SocketAddr::new(ip, self.port()) })
     }
 
     /// The socket address, if no look-up is needed.
     #[must_use]
-    pub const fn socket_address(&self) -> Option<SocketAddr> {
-        match self.host {
-            Host::Ip(ip) => Some(SocketAddr::new(ip, self.port)),
-            Host::Name(_) => None,
-        }
+    pub fn socket_address(&self) -> Option<SocketAddr> {
+        self.target().map(|target| target.address)
     }
 }
 
 impl fmt::Display for NextHop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.host {
-            Host::Ip(ip) => {
-                write!(f, "{}:{}", self.transport.word(), SocketAddr::new(*ip, self.port))
+        match (&self.host, self.target()) {
+            (_, Some(target)) => target.fmt(f),
+            (host, None) => {
+                if let Some(transport) = self.transport {
+                    write!(f, "{}:", transport.word())?;
+                }
+                write!(f, "{host}")?;
+                self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
             }
-            Host::Name(name) => write!(f, "{}:{name}:{}", self.transport.word(), self.port),
         }
     }
 }
 
+/// One place that a request can be sent to: what a next hop is once it is found.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Target {
+    /// What it speaks.
+    pub transport: Transport,
+    /// Where it is.
+    pub address: SocketAddr,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.transport.word(), self.address)
+    }
+}
+
+impl From<Target> for Dest {
+    fn from(target: Target) -> Self {
+        Self::Hop(NextHop::address(target.transport, target.address))
+    }
+}
+
 /// The host of a URI, a Via or a next hop.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Host {
     /// A literal address; IPv6 without its brackets.
     Ip(IpAddr),
@@ -168,16 +216,16 @@ pub enum Dest {
 impl Dest {
     /// What it speaks.
     #[must_use]
-    pub const fn transport(&self) -> Transport {
+    pub fn transport(&self) -> Transport {
         match self {
             Self::Flow(flow) => flow.transport,
-            Self::Hop(hop) => hop.transport,
+            Self::Hop(hop) => hop.transport(),
         }
     }
 
     /// The peer's address, where it is known without a look-up.
     #[must_use]
-    pub const fn address(&self) -> Option<SocketAddr> {
+    pub fn address(&self) -> Option<SocketAddr> {
         match self {
             Self::Flow(flow) => Some(flow.remote),
             Self::Hop(hop) => hop.socket_address(),

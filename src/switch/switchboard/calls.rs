@@ -209,13 +209,14 @@ impl Switchboard {
                     entry.invites.retain(|known| self.endpoint.is_open(*known));
                     entry.invites.push(client);
                 }
+                let (owner, large) = (Owner(call.0), self.large_of(&request));
                 self.with_endpoint(now, out, |endpoint, events| {
-                    endpoint.request(now, client, Owner(call.0), dest, &method, &request, events);
+                    endpoint.request(now, client, owner, dest, &method, &request, large, events);
                 })
             }
             call::Output::SendAck { dest, request } => {
                 self.with_endpoint(now, out, |endpoint, events| {
-                    endpoint.send_ack(dest, &request, events);
+                    endpoint.send_ack(now, dest, &request, events);
                 })
             }
             call::Output::Cancel { client, reason } => {
@@ -250,7 +251,7 @@ impl Switchboard {
     /// A call sent elsewhere by the phone it rang, or that a phone transfers: that phone's rights decide.
     /// Inside, the new phone is shown who calls; outside, the call leaves under the number of the phone that
     /// sent it there.
-    fn locate(&self, now: Instant, call: CallId, wanted: &call::Locate, out: &mut Vec<Output>) {
+    fn locate(&mut self, now: Instant, call: CallId, wanted: &call::Locate, out: &mut Vec<Output>) {
         let Some(entry) = self.calls.get(&call) else { return };
         let peer_of = |key: &(String, String)| self.dialogs.get(key).map(|entry| &entry.peer);
         let by = match &wanted.by {
@@ -261,20 +262,27 @@ impl Switchboard {
                 .filter_map(peer_of)
                 .rfind(|peer| matches!(peer, Origin::Phone(_))),
         };
-        let named = |extension: &str| {
-            let name = self.snapshot.phone(extension).map(|phone| phone.name.clone());
-            Caller { number: extension.to_owned(), name: name.unwrap_or_default() }
+        let by = by.cloned();
+        let shown = match wanted.shown.as_deref() {
+            Some(extension) => self.named(extension),
+            None => entry.caller.clone(),
         };
-        let shown = wanted.shown.as_deref().map_or_else(|| entry.caller.clone(), named);
         let plan = by.map_or(Err(&cause::FORBIDDEN), |origin| {
-            let Origin::Phone(extension) = origin else { return Err(&cause::FORBIDDEN) };
-            let plan = self.plan(now, origin, &shown, &wanted.dialled)?;
+            let Origin::Phone(extension) = &origin else { return Err(&cause::FORBIDDEN) };
+            let plan = self.plan(now, &origin, &shown, &wanted.dialled)?;
             if !plan.groups.iter().flatten().any(|target| target.is_trunk) {
                 return Ok(plan);
             }
-            self.plan(now, origin, &named(extension), &wanted.dialled)
+            let caller = self.named(extension);
+            self.plan(now, &origin, &caller, &wanted.dialled)
         });
         to_call(call, call::Input::Located(plan), out);
+    }
+
+    /// An extension as a caller, with its name if it has one.
+    fn named(&self, extension: &str) -> Caller {
+        let name = self.snapshot.phone(extension).map(|phone| phone.name.clone());
+        Caller { number: extension.to_owned(), name: name.unwrap_or_default() }
     }
 
     /// Gives a request to a call and remembers that the call owes an answer.

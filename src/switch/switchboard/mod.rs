@@ -6,21 +6,22 @@
 
 mod admit;
 mod calls;
+mod peers;
 mod register;
 mod strays;
 mod targets;
 mod trunks;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::proto::nat::stun;
 use crate::proto::sip::auth::server::Authenticator;
-use crate::proto::sip::endpoint::{self, ClientKey, Endpoint, Owner, ServerKey};
+use crate::proto::sip::endpoint::{self, Attempt, ClientKey, Endpoint, Owner, ServerKey};
 use crate::proto::sip::header::HeaderName;
 use crate::proto::sip::locals::Locals;
+use crate::proto::sip::locate::{Answer, Question};
 use crate::proto::sip::message::build::{Builder, reason_phrase};
 use crate::proto::sip::message::{Message, Packet};
 use crate::proto::sip::registration::client::Registrant;
@@ -39,24 +40,21 @@ pub use trunks::TrunkView;
 /// The owner number of transactions that belong to no call.
 const NOBODY: Owner = Owner(0);
 
-/// How long an address of a configured name counts after it was last told: longer than a call.
-const ADDRESS_KEPT: Duration = Duration::from_secs(24 * 3600);
-/// Addresses kept of one name; the oldest go first.
-const ADDRESSES_MAX: usize = 64;
-
 /// What the switchboard wants done.
 #[derive(Debug)]
 pub enum Output {
-    /// Send these bytes; if that fails and `client` is named, say so with
+    /// Send these bytes to a place that needs no look-up; if that fails and `attempt` is named, say so with
     /// [`Switchboard::transport_failed`].
     Transmit {
         /// Where to.
         dest: Dest,
         /// What.
         packet: Packet,
-        /// Which transaction wants to hear of a failure.
-        client: Option<ClientKey>,
+        /// Which attempt wants to hear of a failure.
+        attempt: Option<Attempt>,
     },
+    /// Ask the name server this; the answer is for [`Switchboard::dns_answered`].
+    Ask(Question),
     /// A call begins.
     StartCall(Box<Start>),
     /// Something for a call.
@@ -136,8 +134,8 @@ pub struct Switchboard {
     dialogs: HashMap<(String, String), DialogEntry>,
     /// In order, so that the same inputs give the same outputs.
     registrants: BTreeMap<String, Registrant>,
-    /// Addresses of peers that are configured by name, latest first, and when they were last told.
-    resolved: HashMap<String, Vec<(IpAddr, Instant)>>,
+    /// Peers that are configured by name.
+    peers: peers::Peers,
     /// Sessions that nobody wanted any more, latest last: transaction and the peer's tag.
     strays: VecDeque<(ClientKey, String)>,
     is_draining: bool,
@@ -176,7 +174,7 @@ impl Switchboard {
             calls: HashMap::new(),
             dialogs: HashMap::new(),
             registrants: BTreeMap::new(),
-            resolved: HashMap::new(),
+            peers: peers::Peers::default(),
             strays: VecDeque::new(),
             is_draining: false,
             dropped: 0,
@@ -185,6 +183,7 @@ impl Switchboard {
             snapshot,
         };
         switchboard.sync_registrants(now);
+        switchboard.sync_peers(now);
         switchboard
     }
 
@@ -197,8 +196,7 @@ impl Switchboard {
         self.authenticator.configure(&sip.realm, &sip.digest, sip.nonce_lifetime);
         self.endpoint.set_timers(timers_of(&self.snapshot));
         self.sync_registrants(now);
-        let names = peer_names(&self.snapshot);
-        self.resolved.retain(|name, _| names.contains(name));
+        self.sync_peers(now);
         let mut gone: Vec<_> = self
             .registrar
             .addresses()
@@ -250,18 +248,17 @@ impl Switchboard {
         self.registrar.restore(aor, bindings);
     }
 
-    /// The addresses behind a name, looked up by the edge. Those of configured peers are kept for
-    /// [`ADDRESS_KEPT`], so that neither a name server that is down nor one that tells a few of many at a time
-    /// makes a carrier a stranger in the middle of its calls.
-    pub fn resolved(&mut self, now: Instant, name: &str, addresses: &[IpAddr]) {
-        let name = name.to_ascii_lowercase();
-        if addresses.is_empty() || !peer_names(&self.snapshot).contains(&name) {
-            return;
-        }
-        let list = self.resolved.entry(name).or_default();
-        list.retain(|(ip, at)| now.since(*at) < ADDRESS_KEPT && !addresses.contains(ip));
-        list.splice(0..0, addresses.iter().map(|ip| (*ip, now)));
-        list.truncate(ADDRESSES_MAX);
+    /// The name server answered what was asked by [`Output::Ask`], or did not.
+    pub fn dns_answered(
+        &mut self,
+        now: Instant,
+        question: &Question,
+        answer: &Answer,
+        out: &mut Vec<Output>,
+    ) {
+        self.with_endpoint(now, out, |endpoint, events| {
+            endpoint.dns_answered(now, question, answer, events);
+        });
     }
 
     /// Counts for `status` and `doctor`.
@@ -287,17 +284,17 @@ impl Switchboard {
             out.extend(answer.map(|packet| Output::Transmit {
                 dest: Dest::Flow(flow),
                 packet: packet.into(),
-                client: None,
+                attempt: None,
             }));
             return;
         }
         self.with_endpoint(now, out, |endpoint, events| endpoint.receive(now, flow, bytes, events));
     }
 
-    /// Bytes of a client transaction could not be sent.
-    pub fn transport_failed(&mut self, now: Instant, client: ClientKey, out: &mut Vec<Output>) {
+    /// Bytes of an attempt could not be sent.
+    pub fn transport_failed(&mut self, now: Instant, attempt: Attempt, out: &mut Vec<Output>) {
         self.with_endpoint(now, out, |endpoint, events| {
-            endpoint.transport_failed(now, client, events)
+            endpoint.transport_failed(now, attempt, events)
         });
     }
 
@@ -315,7 +312,8 @@ impl Switchboard {
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
         let registrants = self.registrants.values().filter_map(Registrant::next_timeout).min();
-        [self.endpoint.next_timeout(), self.registrar.next_timeout(), registrants]
+        let peers = self.peers.next_timeout();
+        [self.endpoint.next_timeout(), self.registrar.next_timeout(), registrants, peers]
             .into_iter()
             .flatten()
             .min()
@@ -328,6 +326,7 @@ impl Switchboard {
             self.bindings_changed(now, &aor, "expired", out);
         }
         self.run_registrants(now, out);
+        self.refresh_peers(now, out);
     }
 
     /// Lets the endpoint act and serves what comes of it.
@@ -349,8 +348,13 @@ impl Switchboard {
     fn endpoint_event(&mut self, now: Instant, event: endpoint::Event, out: &mut Vec<Output>) {
         use endpoint::Event as E;
         match event {
-            E::Transmit { dest, packet, client } => {
-                out.push(Output::Transmit { dest, packet, client })
+            E::Transmit { dest, packet, attempt } => {
+                out.push(Output::Transmit { dest, packet, attempt })
+            }
+            E::Ask(question) => out.push(Output::Ask(question)),
+            E::Located { hop, located } => self.peer_located(now, hop, located),
+            E::BackedOff { target, until, why } => {
+                self.trunk_backs_off(target, until.since(now), why, out)
             }
             E::Request { server, request, flow, tag } => {
                 let asked = admit::Asked { server, request, flow, tag };
@@ -461,12 +465,6 @@ fn timers_of(snapshot: &Snapshot) -> Timers {
 fn secret_of<'a>(snapshot: &'a Snapshot, aor: &str) -> Option<&'a str> {
     let phone = snapshot.phone(aor).map(|phone| phone.secret.0.as_str());
     phone.or_else(|| snapshot.account(aor).map(|trunk| trunk.secret.0.as_str()))
-}
-
-/// The hosts of all configured peers, in lower case; literal addresses among them do no harm.
-fn peer_names(snapshot: &Snapshot) -> BTreeSet<String> {
-    let peers = snapshot.trunks.iter().flat_map(|trunk| &trunk.peers);
-    peers.map(|peer| peer.host.to_ascii_lowercase()).collect()
 }
 
 fn to_call(call: CallId, input: call::Input, out: &mut Vec<Output>) {

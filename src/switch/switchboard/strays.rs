@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::proto::sip::dialog::Dialog;
+use crate::proto::sip::endpoint::Large;
 use crate::proto::sip::message::Parsed;
 use crate::proto::sip::method::Method;
 
@@ -46,9 +47,10 @@ impl Switchboard {
         let bye = (!is_known).then(|| dialog.request(&Method::Bye, None).finish());
         let bye = bye.map(|bye| (ClientKey(self.tokens.next_u64()), bye));
         self.with_endpoint(now, out, |endpoint, events| {
-            endpoint.send_ack(dest.clone(), &ack, events);
+            endpoint.send_ack(now, dest.clone(), &ack, events);
             if let Some((client, bye)) = bye {
-                endpoint.request(now, client, NOBODY, dest, &Method::Bye, &bye, events);
+                let large = Large::Datagram;
+                endpoint.request(now, client, NOBODY, dest, &Method::Bye, &bye, large, events);
             }
         });
     }

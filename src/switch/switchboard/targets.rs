@@ -6,7 +6,7 @@ use super::trunks::hop_of;
 use super::*;
 use crate::proto::sip::auth::client::{Account, Credentials};
 use crate::proto::sip::header::params::quote;
-use crate::proto::sip::transport::Host;
+use crate::proto::sip::transport::{Host, NextHop, Transport};
 use crate::proto::sip::uri::{Uri, escape_user};
 use crate::switch::call::{Plan, Target};
 use crate::switch::cause::{self, Cause};
@@ -21,9 +21,9 @@ pub(super) struct Caller {
 }
 
 impl Switchboard {
-    /// Where a dialled number leads now.
+    /// Where a dialled number leads now. Places that failed of late are tried last, but they are tried.
     pub(super) fn plan(
-        &self,
+        &mut self,
         now: Instant,
         origin: &Origin,
         caller: &Caller,
@@ -38,12 +38,14 @@ impl Switchboard {
                 Ok(Plan { groups: VecDeque::from([group]), because })
             }
             Decision::Trunks { trunks, number, because } => {
-                let groups: VecDeque<_> = trunks
+                let snapshot = Arc::clone(&self.snapshot);
+                let mut targets: Vec<_> = trunks
                     .iter()
-                    .filter_map(|name| self.snapshot.trunk(name))
+                    .filter_map(|name| snapshot.trunk(name))
                     .flat_map(|trunk| self.trunk_targets(now, trunk, &number, caller))
-                    .map(|target| vec![target])
                     .collect();
+                targets.sort_by_key(|target| self.is_backing_off(now, &target.dest));
+                let groups: VecDeque<_> = targets.into_iter().map(|target| vec![target]).collect();
                 if groups.is_empty() {
                     return Err(&cause::NO_TRUNK);
                 }
@@ -89,7 +91,7 @@ impl Switchboard {
 
     /// A target for every address of a trunk, in order.
     fn trunk_targets(
-        &self,
+        &mut self,
         now: Instant,
         trunk: &Trunk,
         number: &str,
@@ -100,14 +102,11 @@ impl Switchboard {
             TrunkMode::Peer | TrunkMode::Register => trunk
                 .peers
                 .iter()
-                .filter_map(|peer| {
-                    let hop = hop_of(peer)?;
-                    let transport = if hop.transport.is_reliable() { ";transport=tcp" } else { "" };
-                    let domain = match (&trunk.registrar, trunk.mode) {
-                        (Some(registrar), TrunkMode::Register) => registrar.clone(),
-                        _ => format!("{}:{}", hop.host, hop.port),
-                    };
-                    Some((format!("sip:{user}@{domain}{transport}"), Vec::new(), Dest::Hop(hop)))
+                .filter_map(hop_of)
+                .flat_map(|hop| {
+                    let uri = uri_at(trunk, &user, &hop);
+                    let ways = self.ways_to(now, hop);
+                    ways.into_iter().map(move |dest| (uri.clone(), Vec::new(), dest))
                 })
                 .collect(),
             TrunkMode::Account => self
@@ -158,6 +157,21 @@ impl Switchboard {
         let transport = if dest.transport().is_reliable() { ";transport=tcp" } else { "" };
         (format!("<sip:{}@{local}{transport}>", escape_user(user)), local.ip())
     }
+}
+
+/// The Request-URI of a number at a peer: as it was configured, whatever place it is found at.
+fn uri_at(trunk: &Trunk, user: &str, hop: &NextHop) -> String {
+    let transport = match hop.transport {
+        Some(Transport::Tcp) => ";transport=tcp",
+        Some(Transport::Udp) | None => "",
+    };
+    let domain = match (&trunk.registrar, trunk.mode, &hop.host, hop.port) {
+        (Some(registrar), TrunkMode::Register, ..) => registrar.clone(),
+        // With a port it would be a host's name to whoever reads it (RFC 3263 §4.2).
+        (_, _, Host::Name(name), None) => name.to_string(),
+        (_, _, host, _) => format!("{host}:{}", hop.port()),
+    };
+    format!("sip:{user}@{domain}{transport}")
 }
 
 /// The From value of a leg: the caller's name and number at our address.

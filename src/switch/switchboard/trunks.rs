@@ -1,5 +1,6 @@
 //! Trunks: who is one by its address, and our registrations at carriers.
 
+use super::peers::large_on;
 use super::*;
 use crate::proto::sip::auth::client::Account;
 use crate::proto::sip::endpoint::Failure;
@@ -16,7 +17,7 @@ pub struct TrunkView {
     pub name: String,
     /// `peer`, `account` or `register`.
     pub mode: &'static str,
-    /// `up`, `down`, `trying` or `configured`.
+    /// `up`, `down`, `trying`, `configured`, or `backing off` if every place of it failed of late.
     pub state: &'static str,
     /// Why.
     pub reason: String,
@@ -30,7 +31,7 @@ impl Switchboard {
     pub(super) fn trunk_of(&self, now: Instant, flow: &Flow, request: &Message) -> Option<String> {
         let by_address = self.snapshot.trunks.iter().find(|trunk| {
             trunk.mode != TrunkMode::Account
-                && trunk.peers.iter().any(|peer| self.is_peer(peer, flow))
+                && trunk.peers.iter().filter_map(hop_of).any(|hop| self.peers.is_from(&hop, flow))
         });
         if let Some(trunk) = by_address {
             return Some(trunk.name.clone());
@@ -58,21 +59,6 @@ impl Switchboard {
                     .is_some_and(|address| address.ip() == flow.remote.ip())
         };
         self.registrants.iter().find(ours).map(|(name, _)| name.clone())
-    }
-
-    /// Is the flow one of this peer? On an address of the machine itself many programs live, so there the
-    /// port counts too.
-    fn is_peer(&self, peer: &PeerAddress, flow: &Flow) -> bool {
-        let ip = flow.remote.ip();
-        let is_host = match Host::parse(&peer.host) {
-            Some(Host::Ip(literal)) => literal == ip,
-            Some(Host::Name(name)) => self
-                .resolved
-                .get(&*name)
-                .is_some_and(|list| list.iter().any(|(known, _)| *known == ip)),
-            None => false,
-        };
-        is_host && (!ip.is_loopback() || peer.port == flow.remote.port())
     }
 
     /// Makes the registrations that the configuration asks for; unchanged ones stay.
@@ -107,7 +93,7 @@ impl Switchboard {
             contact: format!(
                 "sip:{}@{local};transport={}",
                 escape_user(&user),
-                hop.transport.word()
+                hop.transport().word()
             ),
             hop,
             account: Account { user, secret: trunk.secret.0.clone() },
@@ -121,27 +107,21 @@ impl Switchboard {
             .values_mut()
             .filter_map(|registrant| registrant.handle_timeout(now))
             .collect();
-        for request in due {
-            self.send_register(now, request, out);
+        for (client, hop, request) in due {
+            self.send_register(now, (client, Dest::Hop(hop), request), out);
         }
     }
 
     fn send_register(
         &mut self,
         now: Instant,
-        (client, hop, request): (ClientKey, NextHop, Packet),
+        (client, dest, request): (ClientKey, Dest, Packet),
         out: &mut Vec<Output>,
     ) {
+        let trunk = self.registrants.iter().find(|(_, registrant)| registrant.owns(client));
+        let large = large_on(trunk.and_then(|(name, _)| self.snapshot.trunk(name)));
         self.with_endpoint(now, out, |endpoint, events| {
-            endpoint.request(
-                now,
-                client,
-                NOBODY,
-                Dest::Hop(hop),
-                &Method::Register,
-                &request,
-                events,
-            );
+            endpoint.request(now, client, NOBODY, dest, &Method::Register, &request, large, events);
         });
     }
 
@@ -161,8 +141,10 @@ impl Switchboard {
         let changed =
             (registrant.state() != &before).then(|| (name.clone(), registrant.state().clone()));
         self.trunk_event(changed, out);
-        if let Some(request) = again {
-            self.send_register(now, request, out);
+        if let Some((again, hop, request)) = again {
+            // Of several servers the one that asked knows its nonce.
+            let asked = self.endpoint.sent(client).map(|(dest, _)| dest.clone());
+            self.send_register(now, (again, asked.unwrap_or(Dest::Hop(hop)), request), out);
         }
     }
 
@@ -214,7 +196,14 @@ impl Switchboard {
             .trunks
             .iter()
             .map(|trunk| {
-                let (state, reason) = state(trunk);
+                let (mut state, mut reason) = state(trunk);
+                let (back_offs, is_all) = self.back_offs_of(now, trunk);
+                if is_all && state != "down" {
+                    state = "backing off";
+                }
+                for words in back_offs {
+                    reason = format!("{reason}; {words}");
+                }
                 let calls = self
                     .calls
                     .values()
@@ -248,5 +237,8 @@ const fn mode_word(mode: TrunkMode) -> &'static str {
 
 /// A configured peer as a next hop.
 pub(super) fn hop_of(peer: &PeerAddress) -> Option<NextHop> {
-    Some(NextHop { transport: peer.transport, host: Host::parse(&peer.host)?, port: peer.port })
+    // An IPv6 address stands without its brackets here.
+    let ip = peer.host.parse().map(Host::Ip).ok();
+    let host = ip.or_else(|| Host::parse(&peer.host))?;
+    Some(NextHop { transport: peer.transport, host, port: peer.port })
 }

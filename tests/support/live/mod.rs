@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test target uses its own part")]
 
 pub mod daemon;
+pub mod dns;
 pub mod phone;
 pub mod tone;
 pub mod wire;

@@ -30,6 +30,8 @@ pub struct Phone {
     sent: AtomicUsize,
     /// What its description says instead of its RTP port.
     pub claimed_audio_port: Option<u16>,
+    /// The host that the Contact of its answers names instead of its address.
+    pub claimed_host: Option<String>,
     /// What its next description says: `sendrecv`, `sendonly` and so on.
     pub direction: &'static str,
     /// Further lines of its description.
@@ -90,6 +92,7 @@ impl Phone {
             branch: 0,
             sent: AtomicUsize::new(0),
             claimed_audio_port: None,
+            claimed_host: None,
             direction: "sendrecv",
             sdp_extra: String::new(),
             last_answer: String::new(),
@@ -327,7 +330,10 @@ impl Phone {
         if !to.contains(";tag=") {
             to = format!("{to};tag=u{}", local.port());
         }
-        let contact = format!("<sip:{extension}@{local}{}>", self.wire.uri_parameter());
+        let host = self.claimed_host.clone().unwrap_or_else(|| local.ip().to_string());
+        let port = local.port();
+        let host = if host.contains(':') { format!("[{host}]") } else { host };
+        let contact = format!("<sip:{extension}@{host}:{port}{}>", self.wire.uri_parameter());
         let kind = if sdp.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
         self.send(&format!(
             "SIP/2.0 {status}\r\n{lines}To: {to}\r\nContact: {contact}\r\n{kind}Content-Length: {}\r\n\r\n{sdp}",

@@ -1,6 +1,7 @@
 //! A whole exchange in one process: virtual time, a network of values, phones that write raw text.
 
 pub mod check;
+mod dns;
 pub mod ladder;
 pub mod media;
 pub mod network;

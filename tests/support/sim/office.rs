@@ -30,12 +30,16 @@ pub fn phone(extension: &str, name: &str) -> (String, Phone) {
 
 pub fn trunk(name: &str, mode: TrunkMode, peers: &[&str]) -> Trunk {
     let peer = |text: &&str| {
-        let (host, port) = text.rsplit_once(':').unwrap();
-        PeerAddress {
-            transport: Transport::Udp,
-            host: host.to_owned(),
-            port: port.parse().unwrap(),
-        }
+        let (transport, text) = match text.split_once(':') {
+            Some(("tcp", rest)) => (Some(Transport::Tcp), rest),
+            Some(("udp", rest)) => (Some(Transport::Udp), rest),
+            _ => (None, *text),
+        };
+        let (host, port) = match text.split_once(':') {
+            Some((host, port)) => (host, Some(port.parse().unwrap())),
+            None => (text, None),
+        };
+        PeerAddress { transport, host: host.to_owned(), port }
     };
     Trunk {
         name: name.to_owned(),
@@ -48,6 +52,7 @@ pub fn trunk(name: &str, mode: TrunkMode, peers: &[&str]) -> Trunk {
         caller_id: None,
         ring_timeout: None,
         try_timeout: Duration::from_secs(5),
+        large_to_tcp: true,
     }
 }
 

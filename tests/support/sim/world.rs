@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use tandem::proto::sip::endpoint::ClientKey;
+use tandem::proto::sip::endpoint::Attempt;
 use tandem::proto::sip::locals::{Interface, Locals};
+use tandem::proto::sip::locate::{Answer as DnsAnswer, Question};
 use tandem::proto::sip::registration::Binding;
-use tandem::proto::sip::transport::{Dest, Flow, Host, Transport};
+use tandem::proto::sip::transport::{Dest, Flow, Transport};
 use tandem::proto::time::{Instant, Wall};
 use tandem::switch::call::{self, Call};
 use tandem::switch::cause;
@@ -25,11 +26,12 @@ use super::text::Text;
 pub const EPOCH: Wall = Wall(1_795_246_942_000_000);
 
 /// Something that arrives later.
-enum Flying {
+pub(super) enum Flying {
     ToUs { from: SocketAddr, is_tcp: bool, bytes: Vec<u8> },
     ToPhone { to: SocketAddr, bytes: Vec<u8> },
     ToCall(CallId, call::Input),
-    Failed(ClientKey),
+    Failed(Attempt),
+    Dns(Question, DnsAnswer),
 }
 
 /// A phone of the test.
@@ -53,7 +55,14 @@ pub struct World {
     pub hearing: Vec<(u64, CallId, String)>,
     /// Addresses that refuse packets at once (ICMP).
     pub unreachable: BTreeSet<SocketAddr>,
-    pub names: BTreeMap<String, IpAddr>,
+    /// Addresses that refuse connections.
+    pub no_tcp: BTreeSet<SocketAddr>,
+    /// What the name server knows; anything else does not exist.
+    pub dns: BTreeMap<Question, DnsAnswer>,
+    /// The name server says nothing at all.
+    pub is_dns_dead: bool,
+    /// What it was asked, in order.
+    pub asked: Vec<Question>,
     locals: Locals,
     flying: BTreeMap<(u64, u64), Flying>,
     flown: u64,
@@ -95,7 +104,10 @@ impl World {
             bindings: BTreeMap::new(),
             hearing: Vec::new(),
             unreachable: BTreeSet::new(),
-            names: BTreeMap::new(),
+            no_tcp: BTreeSet::new(),
+            dns: BTreeMap::new(),
+            is_dns_dead: false,
+            asked: Vec::new(),
             locals,
             flying: BTreeMap::new(),
             flown: 0,
@@ -231,16 +243,16 @@ impl World {
         to: SocketAddr,
         is_tcp: bool,
         bytes: Vec<u8>,
-        client: Option<ClientKey>,
+        attempt: Option<Attempt>,
     ) {
         let text = Text::read(&bytes);
         let mut wire = Wire { at: self.now, from, to, text, is_lost: false };
         let to_us = to == self.us(to.ip()) || to == self.us(from.ip());
         let is_known = to_us || self.phones.iter().any(|phone| phone.at == to);
-        if self.unreachable.contains(&to) {
+        if self.unreachable.contains(&to) || is_tcp && self.no_tcp.contains(&to) {
             let at = self.now + self.net.latency_us;
-            if let Some(client) = client {
-                self.fly(at, Flying::Failed(client));
+            if let Some(attempt) = attempt {
+                self.fly(at, Flying::Failed(attempt));
             }
             wire.is_lost = true;
         } else if !is_known {
@@ -261,7 +273,7 @@ impl World {
         self.wires.push(wire);
     }
 
-    fn fly(&mut self, at: u64, what: Flying) {
+    pub(super) fn fly(&mut self, at: u64, what: Flying) {
         self.flown += 1;
         self.flying.insert((at, self.flown), what);
     }
@@ -297,7 +309,8 @@ impl World {
 
     fn board_output(&mut self, output: Output, queue: &mut VecDeque<Output>) {
         match output {
-            Output::Transmit { dest, packet, client } => self.transmit(&dest, &packet, client),
+            Output::Transmit { dest, packet, attempt } => self.transmit(&dest, &packet, attempt),
+            Output::Ask(question) => self.ask_dns(question),
             Output::StartCall(start) => {
                 let id = start.began.call;
                 assert!(self.begun.insert(id), "{id} began twice");
@@ -387,26 +400,10 @@ impl World {
         }
     }
 
-    fn transmit(&mut self, dest: &Dest, packet: &[u8], client: Option<ClientKey>) {
+    fn transmit(&mut self, dest: &Dest, packet: &[u8], attempt: Option<Attempt>) {
         let is_tcp = dest.transport() == Transport::Tcp;
-        let to = match dest {
-            Dest::Flow(flow) => Some(flow.remote),
-            Dest::Hop(hop) => match &hop.host {
-                Host::Ip(ip) => Some(SocketAddr::new(*ip, hop.port)),
-                Host::Name(name) => {
-                    self.names.get(&**name).map(|ip| SocketAddr::new(*ip, hop.port))
-                }
-            },
-        };
-        match to {
-            Some(to) => self.send(self.us(to.ip()), to, is_tcp, packet.to_vec(), client),
-            None => {
-                if let Some(client) = client {
-                    let at = self.now + self.net.latency_us;
-                    self.fly(at, Flying::Failed(client));
-                }
-            }
-        }
+        let to = dest.address().expect("names are located before anything is sent");
+        self.send(self.us(to.ip()), to, is_tcp, packet.to_vec(), attempt);
     }
 
     fn arrive(&mut self, what: Flying) {
@@ -436,8 +433,11 @@ impl World {
                     self.board_output(output, &mut queue);
                 }
             }
-            Flying::Failed(client) => {
-                self.with_board(|board, out| board.transport_failed(now, client, out));
+            Flying::Failed(attempt) => {
+                self.with_board(|board, out| board.transport_failed(now, attempt, out));
+            }
+            Flying::Dns(question, answer) => {
+                self.with_board(|board, out| board.dns_answered(now, &question, &answer, out));
             }
         }
     }

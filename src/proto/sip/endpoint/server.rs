@@ -228,7 +228,7 @@ impl Endpoint {
     /// strangers costs no memory (RFC 3261 §26.3.2.4).
     pub fn respond_and_forget(&mut self, server: ServerKey, packet: Packet, out: &mut Vec<Event>) {
         if let Some(entry) = self.remove_server(server.0) {
-            out.push(Event::Transmit { dest: Dest::Flow(entry.flow), packet, client: None });
+            out.push(Event::Transmit { dest: Dest::Flow(entry.flow), packet, attempt: None });
         }
     }
 
@@ -239,7 +239,7 @@ impl Endpoint {
             for output in outputs.drain(..) {
                 match output {
                     Output::Transmit => out.extend(entry.response.clone().map(|packet| {
-                        Event::Transmit { dest: Dest::Flow(entry.flow), packet, client: None }
+                        Event::Transmit { dest: Dest::Flow(entry.flow), packet, attempt: None }
                     })),
                     Output::TimedOut => {
                         out.push(Event::NoAck { server: ServerKey(id), owner: entry.owner });

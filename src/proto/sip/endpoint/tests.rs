@@ -70,6 +70,7 @@ fn run(endpoint: &mut Endpoint, until: u64) -> Vec<(u64, String)> {
         endpoint.handle_timeout(at, &mut out);
         for event in &out {
             let text = match event {
+                Event::BackedOff { .. } => continue,
                 Event::Failed { why, .. } => format!("{why:?}"),
                 Event::NoAck { .. } => "NoAck".to_owned(),
                 event => sent(std::slice::from_ref(event)).concat(),
@@ -90,6 +91,7 @@ fn start(endpoint: &mut Endpoint, method: Method, transport: Transport) -> (Clie
         hop(transport),
         &method,
         ours(method.as_str()).as_bytes(),
+        Large::ToTcp,
         &mut out,
     );
     let Some(Event::Transmit { packet, .. }) = out.pop() else { panic!() };
@@ -368,7 +370,8 @@ fn row_047_a_transport_error_ends_the_transaction_at_once() {
     let mut e = endpoint();
     let (key, _) = start(&mut e, Method::Invite, Transport::Udp);
     let mut out = Vec::new();
-    e.transport_failed(Instant::from_millis(3), key, &mut out);
+    e.transport_failed(Instant::from_millis(3), Attempt { client: key, number: 0 }, &mut out);
+    assert!(matches!(out.remove(0), Event::BackedOff { .. }));
     assert!(matches!(out[..], [Event::Failed { why: Failure::Transport, .. }]));
     assert_eq!(e.counts(), (0, 0));
 
@@ -381,6 +384,7 @@ fn row_047_a_transport_error_ends_the_transaction_at_once() {
         Dest::Flow(on),
         &Method::Invite,
         ours("INVITE").as_bytes(),
+        Large::ToTcp,
         &mut out,
     );
     out.clear();

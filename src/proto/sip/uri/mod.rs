@@ -111,8 +111,8 @@ impl<'a> Uri<'a> {
         unescape(user)
     }
 
-    /// Where a request to this URI goes if it is the next hop: its `maddr` or host, its port or 5060,
-    /// its `transport` or UDP (RFC 3263 §4.1 without NAPTR).
+    /// Where a request to this URI goes if it is the next hop: its `maddr` or host, and its port and
+    /// `transport` as far as they are written (RFC 3263 §4). `None` for a transport that we do not speak.
     #[must_use]
     pub fn next_hop(&self) -> Option<NextHop> {
         let host = match self.params.raw("maddr").flatten() {
@@ -120,10 +120,10 @@ impl<'a> Uri<'a> {
             None => self.host.clone()?,
         };
         let transport = match self.params.raw("transport").flatten() {
-            Some(word) => Transport::from_word(word)?,
-            None => Transport::Udp,
+            Some(word) => Some(Transport::from_word(word)?),
+            None => None,
         };
-        Some(NextHop { transport, host, port: self.port.unwrap_or(5060) })
+        Some(NextHop { transport, host, port: self.port })
     }
 
     /// Are the two the same address by the rules of RFC 3261 §19.1.4? Other schemes compare as text.
