@@ -2,7 +2,7 @@
 
 use crate::scene::{outcome, talking, two_phones, with_trunks};
 use crate::sim::office::{CARRIER, NUMBER, office};
-use crate::sim::phone::{Body, Reply, ok, ring};
+use crate::sim::phone::{Body, Reply, State, ok, ring};
 use crate::sim::sdp::{HOLD, PCMA, PCMU, TALK};
 use crate::sim::world::{PhoneId, World};
 
@@ -183,7 +183,7 @@ fn row_125_what_cannot_be_called_is_refused_and_the_call_goes_on() {
         ("<sip:10.0.0.1>", 403),
         ("<sip:1003@10.0.0.1;method=BYE>", 403),
         ("<sip:1003@10.0.0.1>, <sip:1001@10.0.0.1>", 400),
-        ("<sip:1003@10.0.0.1?Replaces=x%3Bto-tag%3D1%3Bfrom-tag%3D2>", 501),
+        ("<sip:1003@10.0.0.1?Replaces=nonsense>", 400),
     ];
     for (target, status) in refusals {
         let (mut w, a, b, _) = three();
@@ -296,4 +296,182 @@ fn a_call_is_handed_on_many_times() {
     w.hang_up(one.0);
     w.assert_empty();
     assert_eq!(w.records.len(), 1);
+}
+
+/// 1001 talks to 1002, holds, and calls 1003, which answers: two calls, the second one on top.
+fn consulting() -> (World, PhoneId, PhoneId, PhoneId) {
+    let (mut w, a, b, c) = three();
+    w.modify(a, "INVITE", HOLD);
+    w.run_for(500);
+    w.dial(a, "1003");
+    w.run_for(2_000);
+    assert_eq!(w.media.open.len(), 2);
+    (w, a, b, c)
+}
+
+/// The Refer-To of an attended transfer, as the phone sees its second call.
+fn replacing(w: &World, id: PhoneId, call: usize) -> String {
+    let call = &w[id].calls[call];
+    format!(
+        "<sip:1003@10.0.0.1?Replaces={}%3Bto-tag%3D{}%3Bfrom-tag%3D{}>",
+        call.call_id.replace('@', "%40"),
+        call.remote_tag,
+        call.local_tag
+    )
+}
+
+/// Sends REFER in an earlier call of a phone than its latest one.
+fn refer_in(w: &mut World, by: PhoneId, call: usize, to: &str) {
+    let now = w.now;
+    w[by].in_dialog(now, call, "REFER", &format!("Refer-To: {to}\r\n"), String::new());
+    w.flush(by.0);
+    w.run_for(10);
+}
+
+#[test]
+fn row_122_two_parties_of_a_phone_are_connected() {
+    let (mut w, a, b, c) = consulting();
+    let (first, second) = (w[a].last_index() - 1, w[a].last_index());
+    let to = replacing(&w, a, second);
+    refer_in(&mut w, a, first, &to);
+    w.run_for(2_000);
+    assert_eq!(w[a].statuses("REFER"), [202]);
+    assert_eq!(news(&w, a).last(), Some(&said("SIP/2.0 200 OK", true)));
+    assert_eq!(w[a].requests("BYE").len(), 2, "it is let go in both calls");
+    assert_eq!(w.media.open.len(), 1, "the second call is over");
+    assert!(connected(&w, b, c));
+    let second = &w.records[0];
+    assert_eq!((second.cause.key, second.legs.len()), ("transferred", 2));
+    // What is asked in the new call crosses it.
+    w.modify(c, "INVITE", HOLD);
+    w.run_for(500);
+    w.modify(c, "INVITE", TALK);
+    w.run_for(500);
+    assert!(connected(&w, b, c));
+    w.hang_up(c);
+    w.assert_empty();
+    assert_eq!(w[b].requests("BYE").len(), 1);
+    assert_eq!(w.records[1].cause.key, "normal");
+    insta::assert_snapshot!(w.ladder_of(&w.records[1]));
+}
+
+/// The other way round: who was called consults, and its first call was from outside.
+#[test]
+fn row_122_a_called_phone_connects_an_outside_caller_to_a_colleague() {
+    let mut w = World::new(office());
+    let b = w.phone("1002");
+    w[b].habits.on_invite = vec![(20, ok())];
+    let c = w.phone("1003");
+    w[c].habits.on_invite = vec![(20, ok())];
+    let carrier = w.party("carrier", CARRIER);
+    w.dial_with(carrier, NUMBER, &Body::Auto, "");
+    w.run_for(500);
+    w.modify(b, "INVITE", HOLD);
+    w.run_for(500);
+    w.dial(b, "1003");
+    w.run_for(1_000);
+    let to = replacing(&w, b, w[b].last_index());
+    let first = w[b].last_index() - 1;
+    refer_in(&mut w, b, first, &to);
+    w.run_for(2_000);
+    assert!(connected(&w, carrier, c));
+    w.hang_up(carrier);
+    w.assert_empty();
+}
+
+#[test]
+fn row_123_a_dialog_that_is_not_there_or_not_the_phones_own_is_not_replaced() {
+    let (mut w, a, b, c) = consulting();
+    let first = w[a].last_index() - 1;
+    refer_in(&mut w, a, first, "<sip:1003@10.0.0.1?Replaces=x%3Bto-tag%3D1%3Bfrom-tag%3D2>");
+    w.run_for(500);
+    assert_eq!(
+        news(&w, a).last(),
+        Some(&said("SIP/2.0 481 Call/Transaction Does Not Exist", true))
+    );
+    // 1002 names a dialog of 1001.
+    let theirs = replacing(&w, a, w[a].last_index());
+    refer(&mut w, b, &theirs, "");
+    w.run_for(500);
+    assert_eq!(news(&w, b).last(), Some(&said("SIP/2.0 403 Forbidden", true)));
+    assert_eq!(w.media.open.len(), 2, "both calls go on");
+    for id in [b, c] {
+        w.hang_up(id);
+    }
+    w.assert_empty();
+}
+
+/// The second call is still ringing: the phone has its first one back.
+#[test]
+fn row_123_a_call_that_is_not_answered_is_not_replaced() {
+    let (mut w, a, b, c) = three();
+    w[c].habits.on_invite = vec![(20, ring())];
+    w.dial(a, "1003");
+    w.run_for(500);
+    let to = {
+        let invite = w[c].requests("INVITE")[0].clone();
+        let call = w[a].last();
+        let tag = w[a].response(180).unwrap().tag_of_to();
+        assert!(!invite.call_id().is_empty());
+        format!(
+            "<sip:1003@10.0.0.1?Replaces={}%3Bto-tag%3D{tag}%3Bfrom-tag%3D{}>",
+            call.call_id.replace('@', "%40"),
+            call.local_tag
+        )
+    };
+    let first = w[a].last_index() - 1;
+    refer_in(&mut w, a, first, &to);
+    w.run_for(500);
+    assert_eq!(news(&w, a).last(), Some(&said("SIP/2.0 480 Temporarily Unavailable", true)));
+    w.cancel(a);
+    w.hang_up(b);
+    w.assert_empty();
+}
+
+/// Anybody hangs up at any millisecond of an attended transfer: everybody is let go in the end.
+#[test]
+fn an_attended_transfer_ended_at_any_moment() {
+    for at in 0..160 {
+        for who in 0..5 {
+            let (mut w, a, b, c) = consulting();
+            let first = w[a].last_index() - 1;
+            let to = replacing(&w, a, w[a].last_index());
+            let now = w.now;
+            w[a].in_dialog(now, first, "REFER", &format!("Refer-To: {to}\r\n"), String::new());
+            w.flush(a.0);
+            w.run_for(at);
+            let hang_up = |w: &mut World, id: PhoneId| {
+                let now = w.now;
+                for call in 0..w[id].calls.len() {
+                    if w[id].calls[call].state == State::Up {
+                        w[id].hang_up(now, call);
+                    }
+                }
+                w.flush(id.0);
+            };
+            match who {
+                0 => hang_up(&mut w, a),
+                1 => hang_up(&mut w, b),
+                2 => hang_up(&mut w, c),
+                3 => {
+                    hang_up(&mut w, b);
+                    hang_up(&mut w, c);
+                }
+                _ => {
+                    for call in w.calls.keys().copied().collect::<Vec<_>>() {
+                        w.operator_hangs_up(call);
+                    }
+                }
+            }
+            w.run_for(5_000);
+            for id in [a, b, c] {
+                hang_up(&mut w, id);
+            }
+            w.assert_empty();
+            for id in [a, b, c] {
+                let left = w[id].calls.iter().filter(|call| call.state != State::Over).count();
+                assert_eq!(left, 0, "{who} at {at} ms leaves {} in a call", w[id].name);
+            }
+        }
+    }
 }

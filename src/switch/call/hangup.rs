@@ -122,7 +122,7 @@ impl Call {
             }
         }
         let is_quiet = self.legs().all(|(_, leg)| leg.session.state() == State::Over);
-        if self.is_recorded && is_quiet && self.media == Media::Closed {
+        if self.is_recorded && is_quiet && self.media == Media::Closed && !self.is_fetching {
             self.phase = Phase::Over;
             self.linger_deadline = None;
             out.push(Output::Done);
@@ -161,37 +161,55 @@ impl Call {
     }
 
     fn leg_records(&self) -> Vec<LegRecord> {
-        self.legs()
-            .map(|(at, leg)| {
-                let here = usize::from(self.side_of(at) == Side::B);
-                let side = match at {
-                    At::A => Some(here),
-                    // Its side of the relay is the winner's; before an answer it is the only branch's.
-                    At::B(index) if self.winner == Some(index) || self.branches.len() == 1 => {
-                        Some(here)
-                    }
-                    At::B(_) | At::First(_) => None,
-                };
-                let stats = side
-                    .and_then(|side| self.stats.as_ref()?.get::<usize>(side))
-                    .cloned()
-                    .unwrap_or_default();
-                LegRecord {
-                    leg: leg.label.clone(),
-                    party: leg.party.clone(),
-                    sip_call_id: leg.session.call_id().to_owned(),
-                    signalling: leg.signalling,
-                    audio: stats.source.or_else(|| {
-                        leg.negotiator.plan().remote_rtp.filter(|_| stats.packets_in > 0)
-                    }),
-                    status: leg.status,
-                    packets_in: stats.packets_in,
-                    packets_out: stats.packets_out,
-                    lost: stats.lost,
-                    jitter_ms: stats.jitter_ms,
+        let own = self.legs().map(|(at, leg)| {
+            let here = self.side_of(at);
+            let side = match at {
+                At::A => Some(here),
+                // Its side of the relay is the winner's; before an answer it is the only branch's.
+                At::B(index) if self.winner == Some(index) || self.branches.len() == 1 => {
+                    Some(here)
                 }
+                At::B(_) | At::First(_) => None,
+            };
+            (record_of(leg), side)
+        });
+        let given = self.given.iter().map(|(leg, side)| (leg.clone(), Some(*side)));
+        own.chain(given)
+            .map(|(leg, side)| match side {
+                Some(side) => self.with_figures(leg, side),
+                None => leg,
             })
             .collect()
+    }
+
+    /// Adds what the relay counted on a side.
+    fn with_figures(&self, leg: LegRecord, side: Side) -> LegRecord {
+        let Some([a, b]) = self.stats.as_deref() else { return leg };
+        let stats = if side == Side::A { a } else { b };
+        LegRecord {
+            audio: stats.source.or_else(|| leg.audio.filter(|_| stats.packets_in > 0)),
+            packets_in: stats.packets_in,
+            packets_out: stats.packets_out,
+            lost: stats.lost,
+            jitter_ms: stats.jitter_ms,
+            ..leg
+        }
+    }
+}
+
+/// A leg for the record, without figures.
+pub(super) fn record_of(leg: &Leg) -> LegRecord {
+    LegRecord {
+        leg: leg.label.clone(),
+        party: leg.party.clone(),
+        sip_call_id: leg.session.call_id().to_owned(),
+        signalling: leg.signalling,
+        audio: leg.negotiator.plan().remote_rtp,
+        status: leg.status,
+        packets_in: 0,
+        packets_out: 0,
+        lost: 0,
+        jitter_ms: 0.0,
     }
 }
 

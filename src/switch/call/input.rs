@@ -5,13 +5,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Leg;
 use crate::proto::sip::auth::client::Credentials;
 use crate::proto::sip::endpoint::{ClientKey, Failure, ServerKey};
 use crate::proto::sip::header::HeaderName;
 use crate::proto::sip::message::Message;
 use crate::proto::sip::transport::{Dest, Flow};
 use crate::switch::cause::Cause;
-use crate::switch::cdr::record::{Began, HungUpBy};
+use crate::switch::cdr::record::{Began, CallId, HungUpBy};
 use crate::switch::snapshot::Snapshot;
 
 /// Who placed a call.
@@ -156,7 +157,7 @@ pub struct SideStats {
 }
 
 /// What happens to a call.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Input {
     /// A request in one of its dialogs.
     Request {
@@ -185,6 +186,15 @@ pub enum Input {
     },
     /// The answer to [`Output::Locate`].
     Located(Result<Plan, &'static Cause>),
+    /// Another call wants the party across from this leg of ours, named by its Call-ID and our tag.
+    Wanted {
+        /// The leg that is replaced.
+        leg: (String, String),
+        /// Who wants it.
+        to: CallId,
+    },
+    /// The answer to [`Output::Fetch`].
+    Fetched(Result<Box<Leg>, &'static Cause>),
     /// The media ports are open.
     MediaOpened {
         /// Side a's.

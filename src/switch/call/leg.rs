@@ -60,6 +60,18 @@ impl Leg {
         }
     }
 
+    /// Call-ID and our tag: what its dialog is found by.
+    #[must_use]
+    pub fn key(&self) -> (String, String) {
+        (self.session.call_id().to_owned(), self.session.local_tag().to_owned())
+    }
+
+    /// Its transactions, latest last.
+    #[must_use]
+    pub fn clients(&self) -> &[ClientKey] {
+        &self.clients
+    }
+
     pub(super) fn remember(&mut self, client: ClientKey) {
         if self.clients.len() >= CLIENTS_MAX {
             // The first one stays: further answers of the INVITE come by it.

@@ -5,6 +5,7 @@
 //! crosses from one to the other. It is a machine: inputs and time in, outputs out.
 
 mod answer;
+mod attended;
 mod first;
 mod hangup;
 mod input;
@@ -32,7 +33,7 @@ use crate::proto::time::{Instant, Wall};
 use crate::proto::token::Tokens;
 use crate::switch::cause::Cause;
 use crate::switch::cdr::assemble::Segments;
-use crate::switch::cdr::record::{Began, CallId, HungUpBy, Record, TimelineEntry};
+use crate::switch::cdr::record::{Began, CallId, HungUpBy, LegRecord, Record, TimelineEntry};
 use crate::switch::snapshot::Snapshot;
 
 pub use input::{Incoming, Input, Origin, Plan, Ports, Side, SideStats, Start, Target};
@@ -105,6 +106,12 @@ pub struct Call {
     /// and the called party stayed.
     is_swapped: bool,
     transfers: u8,
+    /// A party of another call was asked for, and has not come yet.
+    is_fetching: bool,
+    /// The branch that came from another call and is being offered our ports.
+    joining: Option<usize>,
+    /// Legs that went to another call, and the side of the relay that they had.
+    given: Vec<(LegRecord, Side)>,
     /// Leg a is to be offered what the branch that answered a transfer speaks, as soon as it can be.
     reoffer_due: bool,
     /// The best refusal so far, and the status it came with.
@@ -149,6 +156,9 @@ impl Call {
             transfer: None,
             is_swapped: false,
             transfers: 0,
+            is_fetching: false,
+            joining: None,
+            given: Vec::new(),
             reoffer_due: false,
             refusal: None,
             redirects: 0,
@@ -198,6 +208,8 @@ impl Call {
                 }
             }
             Input::Located(plan) => self.located(now, plan, out),
+            Input::Wanted { leg, to } => self.wanted(now, &leg, to, out),
+            Input::Fetched(result) => self.fetched(now, result, out),
             Input::MediaOpened { a, b } => self.media_opened(now, a, b, out),
             Input::MediaRefused(why) => {
                 self.note(now, "", "media.refused", why);

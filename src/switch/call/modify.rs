@@ -124,6 +124,7 @@ impl Call {
                     let _ = leg.negotiator.answer_from_peer(body);
                 }
                 self.apply_media(at, out);
+                self.joined(at);
             }
         }
     }
@@ -217,6 +218,10 @@ impl Call {
             leg.negotiator.rollback();
         }
         self.apply_media(at, out);
+        if self.is_joining(at) {
+            // It was connected elsewhere, and will not be here.
+            return self.fail(now, &cause::BAD_MEDIA_EXCHANGE, None, HungUpBy::System, out);
+        }
         let from = match self.modifying.take() {
             Some(
                 Modifying::Forwarded { from }

@@ -3,13 +3,14 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::{Origin, Side};
+use super::{Leg, Origin, Side};
 use crate::proto::sdp::StreamPlan;
 use crate::proto::sip::endpoint::{ClientKey, ServerKey};
 use crate::proto::sip::message::Packet;
 use crate::proto::sip::method::Method;
+use crate::proto::sip::session::Replaces;
 use crate::proto::sip::transport::Dest;
-use crate::switch::cdr::record::Record;
+use crate::switch::cdr::record::{CallId, Record};
 
 /// What a call wants of the media plane.
 #[derive(Clone, Debug)]
@@ -96,6 +97,20 @@ pub enum Output {
     },
     /// Where does this number lead now? Answered by [`Input::Located`].
     Locate(Locate),
+    /// Bring the party of another call here: an attended transfer. Answered by [`Input::Fetched`].
+    Fetch {
+        /// The dialog of the phone that transfers in that other call.
+        replaces: Replaces,
+        /// Call-ID and our tag of its dialog in this one.
+        by: (String, String),
+    },
+    /// The leg that another call asked for; none if it cannot have it.
+    HandOver {
+        /// That call.
+        to: CallId,
+        /// The leg.
+        leg: Option<Box<Leg>>,
+    },
     /// For the media plane.
     Media(MediaOp),
     /// For the event stream.

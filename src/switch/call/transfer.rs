@@ -13,7 +13,7 @@ const TRANSFERS_MAX: u8 = 20;
 /// A transfer under way. Leg a is who stays; the branch `by` is who transfers.
 #[derive(Debug)]
 pub(super) struct Transfer {
-    by: usize,
+    pub(super) by: usize,
     referred_by: Option<String>,
     /// The phone that transfers has hung up.
     is_gone: bool,
@@ -24,7 +24,7 @@ pub(super) struct Transfer {
 impl Call {
     /// A peer wants the call to go to somebody else.
     pub(super) fn referred(&mut self, now: Instant, at: At, wish: Referred, out: &mut Vec<Output>) {
-        if let Some((status, why)) = self.refusal_of_transfer(at, &wish) {
+        if let Some((status, why)) = self.refusal_of_transfer(at) {
             let label = self.leg(at).map(|leg| leg.label.clone()).unwrap_or_default();
             self.note(now, &label, "transfer.refused", why);
             return self.on_session(now, at, out, |session, sip| session.refuse_refer(status, sip));
@@ -53,18 +53,18 @@ impl Call {
         self.transfer =
             Some(Transfer { by, referred_by: wish.by, is_gone: false, is_recall: false });
         self.on_session(now, At::B(by), out, |session, sip| session.accept_refer(sip));
-        self.locate_for_transfer(wish.dialled, out);
+        match wish.replaces {
+            Some(replaces) => self.fetch(replaces, out),
+            None => self.locate_for_transfer(wish.dialled, out),
+        }
     }
 
     /// Why a transfer cannot be, and the status that says so.
-    fn refusal_of_transfer(&self, at: At, wish: &Referred) -> Option<(u16, &'static str)> {
+    fn refusal_of_transfer(&self, at: At) -> Option<(u16, &'static str)> {
         let leg = self.leg(at)?;
         if leg.is_trunk {
             // It would let whoever calls from outside place calls at our expense.
             return Some((403, "a trunk may not transfer"));
-        }
-        if wish.replaces.is_some() {
-            return Some((501, "attended transfer is not served yet"));
         }
         if self.transfers >= TRANSFERS_MAX {
             return Some((403, "too many transfers of one call"));
@@ -78,10 +78,7 @@ impl Call {
 
     fn locate_for_transfer(&mut self, dialled: String, out: &mut Vec<Output>) {
         let Some(transfer) = &self.transfer else { return };
-        let by = self
-            .branches
-            .get(transfer.by)
-            .map(|leg| (leg.session.call_id().to_owned(), leg.session.local_tag().to_owned()));
+        let by = self.leg(At::B(transfer.by)).map(Leg::key);
         // Who stays is who calls: the caller of the call, or after a swap the called party.
         let shown =
             self.a.as_ref().filter(|_| self.is_swapped).map(|leg| {
@@ -108,15 +105,8 @@ impl Call {
             let by = transfer.referred_by.clone();
             target.headers.extend(by.map(|by| (HeaderName::ReferredBy, by)));
         }
-        // The ports are open already: what they cannot be reached at is no way.
-        let (a, b) = self.media_bind;
-        let bound = if self.side_of(At::B(0)) == Side::B { b } else { a };
-        let fits = |target: &Target| {
-            target.media_ip == bound
-                || bound.is_unspecified() && bound.is_ipv4() == target.media_ip.is_ipv4()
-        };
         for group in &mut plan.groups {
-            group.retain(fits);
+            group.retain(|target| self.can_reach_ports(target.media_ip));
         }
         plan.groups.retain(|group| !group.is_empty());
         if plan.groups.is_empty() {
@@ -127,13 +117,25 @@ impl Call {
         self.ring_next_group(now, out);
     }
 
+    /// The ports of the branches' side are open already: can they be reached at this address of ours?
+    pub(super) fn can_reach_ports(&self, ip: IpAddr) -> bool {
+        let (a, b) = self.media_bind;
+        let bound = if self.side_of(At::B(0)) == Side::B { b } else { a };
+        ip == bound || bound.is_unspecified() && bound.is_ipv4() == ip.is_ipv4()
+    }
+
     /// What the new party is offered: what the one who stays can do, whoever held it until now.
     pub(super) fn offer_of_who_stays(&self) -> Option<Sdp> {
-        let mut sdp = self.a.as_ref()?.negotiator.remote()?.clone();
         if self.transfer.is_some() {
-            let audio = sdp.audio_index()?;
-            sdp.media.get_mut(audio)?.direction = Some(Direction::SendRecv);
+            return self.offer_to_who_comes();
         }
+        self.a.as_ref()?.negotiator.remote().cloned()
+    }
+
+    pub(super) fn offer_to_who_comes(&self) -> Option<Sdp> {
+        let mut sdp = self.a.as_ref()?.negotiator.remote()?.clone();
+        let audio = sdp.audio_index()?;
+        sdp.media.get_mut(audio)?.direction = Some(Direction::SendRecv);
         Some(sdp)
     }
 
@@ -230,6 +232,7 @@ impl Call {
     /// The call ends while a transfer is under way.
     pub(super) fn end_transfer(&mut self, now: Instant, out: &mut Vec<Output>) {
         self.reoffer_due = false;
+        self.joining = None;
         let Some(transfer) = self.transfer.take().filter(|transfer| !transfer.is_gone) else {
             return;
         };

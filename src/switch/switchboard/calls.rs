@@ -242,6 +242,8 @@ impl Switchboard {
                 }
             }
             call::Output::Locate(wanted) => self.locate(now, call, &wanted, out),
+            call::Output::Fetch { replaces, by } => self.fetch(call, &replaces, &by, out),
+            call::Output::HandOver { to, leg } => self.hand_over(now, call, to, leg, out),
             call::Output::Done => self.forget(now, call, out),
             // The edge serves these itself.
             call::Output::Media(_) | call::Output::Event { .. } | call::Output::Record(_) => {}

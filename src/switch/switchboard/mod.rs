@@ -6,6 +6,7 @@
 
 mod admit;
 mod calls;
+mod handover;
 mod peers;
 mod register;
 mod strays;

@@ -146,6 +146,14 @@ impl Endpoint {
         slot_of(Attempt { client, number })
     }
 
+    /// From now on what becomes of this request, which has its final response, concerns another owner.
+    pub fn give_to(&mut self, client: ClientKey, owner: Owner) {
+        let slot = self.current(client);
+        if let Some(entry) = self.clients.get_mut(&slot) {
+            entry.owner = owner;
+        }
+    }
+
     /// Does this INVITE of ours still wait for its final response?
     #[must_use]
     pub fn is_open(&self, client: ClientKey) -> bool {

@@ -26,7 +26,7 @@ use super::transport::{Dest, Flow};
 use crate::proto::time::Instant;
 use crate::proto::token::Tokens;
 
-pub use refer::Referred;
+pub use refer::{Referred, Replaces};
 pub use timer::Refreshing;
 
 /// The methods that we serve, for `Allow`.

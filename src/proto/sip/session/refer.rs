@@ -12,10 +12,34 @@ const SUBSCRIBED: Duration = Duration::from_secs(300);
 pub struct Referred {
     /// The number in the URI of Refer-To.
     pub dialled: String,
-    /// Its `Replaces` header, raw: an attended transfer (RFC 3891).
-    pub replaces: Option<String>,
+    /// Its `Replaces` header: an attended transfer (RFC 3891).
+    pub replaces: Option<Replaces>,
     /// The Referred-By header, raw (RFC 3892).
     pub by: Option<String>,
+}
+
+/// The dialog that an attended transfer replaces (RFC 3891 §3).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Replaces {
+    /// Its Call-ID.
+    pub call_id: String,
+    /// Both of its tags; which one is whose depends on who counts.
+    pub tags: [String; 2],
+}
+
+impl Replaces {
+    /// Reads the header's value, unescaped. `None` without a Call-ID or a tag.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split(';').map(str::trim);
+        let call_id = words.next().filter(|word| !word.is_empty())?.to_owned();
+        let tags = words.filter_map(|word| word.split_once('=')).collect::<Vec<_>>();
+        let tag = |wanted: &str| {
+            let found = tags.iter().find(|(name, _)| name.trim().eq_ignore_ascii_case(wanted));
+            found.map(|(_, value)| value.trim().to_owned()).filter(|value| !value.is_empty())
+        };
+        Some(Self { call_id, tags: [tag("to-tag")?, tag("from-tag")?] })
+    }
 }
 
 /// A REFER of the peer: before our answer, and then as long as it is owed news.
@@ -122,10 +146,14 @@ fn read(request: &Message) -> Result<Referred, u16> {
     }
     let method = uri.params.raw("method").flatten().unwrap_or("INVITE");
     let dialled = uri.dialled().into_owned();
-    if dialled.is_empty() || !method.eq_ignore_ascii_case("INVITE") {
+    let replaces = match header_of(&uri, "Replaces") {
+        Some(text) => Some(Replaces::parse(&text).ok_or(400_u16)?),
+        None => None,
+    };
+    // Who is already spoken to needs no number.
+    if dialled.is_empty() && replaces.is_none() || !method.eq_ignore_ascii_case("INVITE") {
         return Err(403);
     }
-    let replaces = header_of(&uri, "Replaces");
     let by = request.text(HeaderName::ReferredBy).map(std::borrow::Cow::into_owned);
     Ok(Referred { dialled, replaces, by })
 }

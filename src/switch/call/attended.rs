@@ -1,0 +1,111 @@
+//! Attended transfer: a phone that talks to two parties connects them (RFC 5589 §7, RFC 3891).
+//!
+//! Both parties are ours already, each in a call of its own with that phone. The call that is asked takes
+//! the other one's party over: its leg moves here with its dialog, and is offered our ports.
+
+use super::hangup::record_of;
+use super::*;
+use crate::proto::sip::session::Replaces;
+use crate::switch::cause;
+use crate::switch::cdr::record::SegmentKind;
+
+impl Call {
+    pub(super) fn fetch(&mut self, replaces: Replaces, out: &mut Vec<Output>) {
+        let by = self.transfer.as_ref().and_then(|transfer| self.leg(At::B(transfer.by)));
+        let Some(by) = by.map(Leg::key) else { return };
+        self.is_fetching = true;
+        out.push(Output::Fetch { replaces, by });
+    }
+
+    /// Another call wants the party across from one of our legs.
+    pub(super) fn wanted(
+        &mut self,
+        now: Instant,
+        key: &(String, String),
+        to: CallId,
+        out: &mut Vec<Output>,
+    ) {
+        let leg = self.give(now, key, to).map(Box::new);
+        let is_given = leg.is_some();
+        out.push(Output::HandOver { to, leg });
+        if is_given {
+            self.fail(now, &cause::TRANSFERRED, None, HungUpBy::System, out);
+        }
+    }
+
+    /// Takes the party across from a leg out of the call, if both are connected and nothing is under way.
+    fn give(&mut self, now: Instant, key: &(String, String), to: CallId) -> Option<Leg> {
+        let (at, _) = self.legs().find(|(_, leg)| leg.key() == *key)?;
+        let other = self.across(at)?;
+        let is_ready = self.phase == Phase::Talking
+            && self.transfer.is_none()
+            && self.modifying.is_none()
+            && self.leg(other).is_some_and(|leg| leg.session.can_modify());
+        if !is_ready {
+            return None;
+        }
+        let side = self.side_of(other);
+        self.given.extend(self.leg(other).map(|leg| (record_of(leg), side)));
+        let leg = match other {
+            At::A => self.a.take()?,
+            At::B(index) => {
+                self.winner = None;
+                self.branches.remove(index)
+            }
+            At::First(_) => return None,
+        };
+        self.note(now, &leg.label, "transfer.given", format!("goes on in call {to}"));
+        Some(leg)
+    }
+
+    /// The party of the other call is here, or will not come.
+    pub(super) fn fetched(
+        &mut self,
+        now: Instant,
+        result: Result<Box<Leg>, &'static Cause>,
+        out: &mut Vec<Output>,
+    ) {
+        self.is_fetching = false;
+        let mut leg = match result {
+            Ok(leg) => *leg,
+            Err(cause) => return self.transfer_failed(now, cause, None, out),
+        };
+        let index = self.branches.len();
+        leg.label = format!("b{}", index + 1);
+        let can_reach = self.can_reach_ports(leg.media_ip);
+        self.branches.push(leg);
+        let at = At::B(index);
+        if self.transfer.is_none() || !can_reach {
+            // The call ended meanwhile, or its ports are of no use to who came.
+            self.on_session(now, at, out, |session, sip| session.hang_up(480, None, sip));
+            return self.transfer_failed(now, &cause::NO_MEDIA, None, out);
+        }
+        self.winner = Some(index);
+        self.joining = Some(index);
+        self.transferred(now, index, out);
+        self.reoffer_due = false;
+        self.segments.change(self.elapsed(now), SegmentKind::Talk);
+        let settings = &self.snapshot.media;
+        let (talk, hold) = (settings.dead_after, settings.dead_after_hold);
+        out.push(Output::Media(MediaOp::Watch { talk, hold }));
+        let (Some(address), far) = (self.media_address(at), self.offer_to_who_comes()) else {
+            return;
+        };
+        let Some(leg) = self.leg_mut(at) else { return };
+        let body = leg.negotiator.offer_to_peer(far.as_ref(), address);
+        self.on_session(now, at, out, |session, sip| session.modify(Some(body), sip));
+    }
+
+    /// Is this the branch that came from another call, and has not answered our offer?
+    pub(super) fn is_joining(&self, at: At) -> bool {
+        self.joining.is_some_and(|index| at == At::B(index))
+    }
+
+    /// Who came has our ports now: who stays is offered what it speaks.
+    pub(super) fn joined(&mut self, at: At) {
+        if self.is_joining(at) {
+            self.joining = None;
+            self.reoffer_due = true;
+        }
+    }
+}
