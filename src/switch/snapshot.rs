@@ -211,6 +211,8 @@ pub struct Trunk {
     /// On by default: fragments of datagrams are what firewalls and NATs lose most, and where TCP is refused the
     /// datagram goes after all, at once. Off is for a carrier that takes the connection and then says nothing.
     pub large_to_tcp: bool,
+    /// How often each peer of a `peer` trunk is sent OPTIONS; zero never.
+    pub probe: Duration,
 }
 
 /// What a number or a dialled extension leads to.

@@ -10,7 +10,7 @@ use crate::sipp::{HUNG_UP, Sipp, talk};
 fn a_kill_in_the_middle_of_100_calls_loses_no_record() {
     let (alice, carrier) = (free_port(), free_port());
     let trunks = format!(
-        "[[trunk]]\nname = \"carrier\"\nmode = \"peer\"\npeers = [\"127.0.0.1:{carrier}\"]\n"
+        "[[trunk]]\nname = \"carrier\"\nmode = \"peer\"\nprobe_seconds = 0\npeers = [\"127.0.0.1:{carrier}\"]\n"
     );
     let numbers =
         "[[number]]\nnumber = \"+862012345678\"\ntrunk = \"carrier\"\nto = \"phone:1001\"\n";

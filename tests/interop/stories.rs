@@ -14,8 +14,8 @@ fn exchange(carrier: u16, backup: u16) -> Daemon {
 /// The same with further lines in `[sip]`.
 fn exchange_with(carrier: u16, backup: u16, sip: &str) -> Daemon {
     let trunks = format!(
-        "[[trunk]]\nname = \"carrier\"\nmode = \"peer\"\npeers = [\"127.0.0.1:{carrier}\"]\ntry_timeout_seconds = 2\n\
-         [[trunk]]\nname = \"backup\"\nmode = \"peer\"\npeers = [\"127.0.0.1:{backup}\"]\n"
+        "[[trunk]]\nname = \"carrier\"\nmode = \"peer\"\nprobe_seconds = 0\npeers = [\"127.0.0.1:{carrier}\"]\ntry_timeout_seconds = 2\n\
+         [[trunk]]\nname = \"backup\"\nmode = \"peer\"\nprobe_seconds = 0\npeers = [\"127.0.0.1:{backup}\"]\n"
     );
     let numbers = "[[number]]\nnumber = \"+862012345678\"\ntrunk = \"carrier\"\nto = \"phone:1001\"\n\
                    [[number]]\nnumber = \"+862012345679\"\ntrunk = \"carrier\"\nto = \"phone:1002\"\n";

@@ -17,7 +17,7 @@ const NUMBERS: &str =
 fn with_trunk(nameserver: Option<SocketAddr>, peers: &str) -> Daemon {
     let servers = nameserver.map(|at| format!("nameservers = [\"{at}\"]\n")).unwrap_or_default();
     let trunk = format!(
-        "[[trunk]]\nname = \"carrier\"\nmode = \"peer\"\npeers = {peers}\ntry_timeout_seconds = 1\n"
+        "[[trunk]]\nname = \"carrier\"\nmode = \"peer\"\nprobe_seconds = 0\npeers = {peers}\ntry_timeout_seconds = 1\n"
     );
     let files = [
         ("tandem.toml", servers.as_str()),

@@ -176,7 +176,7 @@ fn a_trunk_over_tcp_is_called_and_calls_back_on_the_connection() {
     let carrier = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = carrier.local_addr().unwrap().port();
     let trunks = format!(
-        "[[trunk]]\nname = \"carrier\"\nmode = \"peer\"\npeers = [\"tcp:127.0.0.1:{port}\"]\n"
+        "[[trunk]]\nname = \"carrier\"\nmode = \"peer\"\nprobe_seconds = 0\npeers = [\"tcp:127.0.0.1:{port}\"]\n"
     );
     let routes = "[[route]]\nmatch = \"^0(.+)$\"\ntrunks = [\"carrier\"]\nrewrite = \"+86$1\"\n";
     let daemon = daemon(&[("trunks.toml", &trunks), ("routes.toml", routes)]);
@@ -202,7 +202,7 @@ fn a_trunk_over_tcp_is_called_and_calls_back_on_the_connection() {
 fn a_trunk_that_refuses_connections_is_unreachable() {
     let port = free_port();
     let trunks = format!(
-        "[[trunk]]\nname = \"carrier\"\nmode = \"peer\"\npeers = [\"tcp:127.0.0.1:{port}\"]\n"
+        "[[trunk]]\nname = \"carrier\"\nmode = \"peer\"\nprobe_seconds = 0\npeers = [\"tcp:127.0.0.1:{port}\"]\n"
     );
     let routes = "[[route]]\nmatch = \"^0(.+)$\"\ntrunks = [\"carrier\"]\n";
     let daemon = daemon(&[("trunks.toml", &trunks), ("routes.toml", routes)]);

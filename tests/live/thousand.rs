@@ -237,7 +237,7 @@ fn play(mut caller: Caller, mut called: Called, done: &AtomicUsize, stop: &Atomi
 fn a_thousand_calls_of_every_kind_leave_a_thousand_records_and_nothing_else() {
     let carrier = UdpSocket::bind(("127.0.0.1", free_port())).unwrap();
     let trunks = format!(
-        "[[trunk]]\nname = \"carrier\"\nmode = \"peer\"\npeers = [\"{}\"]\n",
+        "[[trunk]]\nname = \"carrier\"\nmode = \"peer\"\nprobe_seconds = 0\npeers = [\"{}\"]\n",
         carrier.local_addr().unwrap()
     );
     let numbers =

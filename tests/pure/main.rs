@@ -20,6 +20,7 @@ mod located;
 mod methods;
 mod offers;
 mod operator;
+mod probes;
 mod races;
 mod registrar;
 mod session_timers;

@@ -214,6 +214,7 @@ fn snapshot() -> Snapshot {
         ring_timeout: None,
         try_timeout: std::time::Duration::from_secs(6),
         large_to_tcp: true,
+        probe: std::time::Duration::ZERO,
     };
     let phone = Phone {
         extension: "1001".into(),

@@ -393,6 +393,7 @@ pub(super) fn snapshot(drafts: Drafts) -> Snapshot {
             ring_timeout: draft.ring_timeout,
             try_timeout: draft.try_timeout,
             large_to_tcp: draft.large_to_tcp,
+            probe: draft.probe,
         })
     });
     let numbers = drafts.numbers.into_iter().filter_map(|draft| {

@@ -35,6 +35,7 @@ pub(super) struct TrunkDraft {
     pub(super) ring_timeout: Option<Duration>,
     pub(super) try_timeout: Duration,
     pub(super) large_to_tcp: bool,
+    pub(super) probe: Duration,
 }
 
 impl Default for TrunkDraft {
@@ -54,6 +55,7 @@ impl Default for TrunkDraft {
             // Four copies of the INVITE at T1 = 500 ms; the caller hears nothing meanwhile.
             try_timeout: Duration::from_secs(5),
             large_to_tcp: true,
+            probe: Duration::from_secs(60),
         }
     }
 }
@@ -202,6 +204,13 @@ pub(super) static TRUNK: &[Item<TrunkDraft>] = &[
         |t, yes| t.large_to_tcp = yes,
         |t| t.large_to_tcp.to_string(),
         "Whether a request over 1300 bytes goes by TCP, and as a datagram only where TCP is refused.",
+    ),
+    Item::whole(
+        "probe_seconds",
+        (0, 3_600),
+        |t, n| t.probe = seconds(n),
+        |t| in_seconds(t.probe),
+        "How often each peer of a `peer` trunk is asked by OPTIONS whether it is there; 0 never.",
     ),
 ];
 

@@ -8,6 +8,7 @@ mod admit;
 mod calls;
 mod handover;
 mod peers;
+mod probes;
 mod register;
 mod strays;
 mod targets;
@@ -135,6 +136,7 @@ pub struct Switchboard {
     dialogs: HashMap<(String, String), DialogEntry>,
     /// In order, so that the same inputs give the same outputs.
     registrants: BTreeMap<String, Registrant>,
+    probes: probes::Probes,
     /// Peers that are configured by name.
     peers: peers::Peers,
     /// Sessions that nobody wanted any more, latest last: transaction and the peer's tag.
@@ -175,6 +177,7 @@ impl Switchboard {
             calls: HashMap::new(),
             dialogs: HashMap::new(),
             registrants: BTreeMap::new(),
+            probes: probes::Probes::default(),
             peers: peers::Peers::default(),
             strays: VecDeque::new(),
             is_draining: false,
@@ -185,6 +188,7 @@ impl Switchboard {
         };
         switchboard.sync_registrants(now);
         switchboard.sync_peers(now);
+        switchboard.sync_probes(now);
         switchboard
     }
 
@@ -198,6 +202,7 @@ impl Switchboard {
         self.endpoint.set_timers(timers_of(&self.snapshot));
         self.sync_registrants(now);
         self.sync_peers(now);
+        self.sync_probes(now);
         let mut gone: Vec<_> = self
             .registrar
             .addresses()
@@ -314,7 +319,8 @@ impl Switchboard {
     pub fn next_timeout(&self) -> Option<Instant> {
         let registrants = self.registrants.values().filter_map(Registrant::next_timeout).min();
         let peers = self.peers.next_timeout();
-        [self.endpoint.next_timeout(), self.registrar.next_timeout(), registrants, peers]
+        let probes = self.probes.next_timeout();
+        [self.endpoint.next_timeout(), self.registrar.next_timeout(), registrants, peers, probes]
             .into_iter()
             .flatten()
             .min()
@@ -328,6 +334,7 @@ impl Switchboard {
         }
         self.run_registrants(now, out);
         self.refresh_peers(now, out);
+        self.run_probes(now, out);
     }
 
     /// Lets the endpoint act and serves what comes of it.
@@ -382,12 +389,14 @@ impl Switchboard {
             }
             E::Response { client, owner, response } if owner == NOBODY => {
                 self.registrant_answered(now, client, &response, out);
+                self.probe_answered(client, &response, out);
             }
             E::Response { client, owner, response } => {
                 self.call_answered(now, client, CallId(owner.0), response, out);
             }
             E::Failed { client, owner, why } if owner == NOBODY => {
-                self.registrant_failed(now, client, why, out)
+                self.registrant_failed(now, client, why, out);
+                self.probe_failed(client, why, out);
             }
             E::Failed { client, owner, why } => {
                 to_call(CallId(owner.0), call::Input::Failed { client, why }, out);

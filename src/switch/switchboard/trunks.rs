@@ -178,7 +178,10 @@ impl Switchboard {
     #[must_use]
     pub fn trunks(&self, now: Instant) -> Vec<TrunkView> {
         let state = |trunk: &Trunk| match trunk.mode {
-            TrunkMode::Peer => ("configured", "by address".to_owned()),
+            TrunkMode::Peer => {
+                let known = self.probes.state_of(trunk);
+                known.unwrap_or_else(|| ("configured", "by address".to_owned()))
+            }
             TrunkMode::Account => {
                 let user = trunk.user.as_deref().unwrap_or("");
                 match self.registrar.bindings(user, now).first() {

@@ -29,7 +29,7 @@ const HELD: [u32; 3] = [1_500, 2_000, 3_000];
 /// A daemon with a trunk at `carrier` whose number rings phone 1001.
 pub(crate) fn daemon_with_carrier(programs: &Programs, carrier: &UdpSocket) -> Daemon {
     let trunks = format!(
-        "[[trunk]]\nname = \"carrier\"\nmode = \"peer\"\npeers = [\"{}\"]\n",
+        "[[trunk]]\nname = \"carrier\"\nmode = \"peer\"\nprobe_seconds = 0\npeers = [\"{}\"]\n",
         carrier.local_addr().unwrap()
     );
     let numbers =

@@ -53,6 +53,7 @@ pub fn trunk(name: &str, mode: TrunkMode, peers: &[&str]) -> Trunk {
         ring_timeout: None,
         try_timeout: Duration::from_secs(5),
         large_to_tcp: true,
+        probe: Duration::ZERO,
     }
 }
 
