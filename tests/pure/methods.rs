@@ -37,6 +37,8 @@ fn what_cannot_be_served_is_refused_in_the_right_words() {
         ("INVITE", sip, optional, "hello", 480),
         ("BYE", sip, "", "", 481),
         ("SUBSCRIBE", sip, "", "", 405),
+        // Row 125: there is no call that it could be about.
+        ("REFER", sip, "Refer-To: <sip:1001@tandem>\r\n", "", 403),
         ("CONJURE", sip, "", "", 501),
     ] {
         assert_eq!(send(&mut w, carrier, method, uri, headers, body), status, "{method} {headers}");

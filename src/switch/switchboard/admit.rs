@@ -107,6 +107,8 @@ impl Switchboard {
             Method::Bye | Method::Update | Method::Prack | Method::Notify | Method::Info => {
                 self.refuse(now, asked, 481, &[], out)
             }
+            // Inside a call only: outside it would let anybody have calls placed.
+            Method::Refer => self.refuse(now, asked, 403, &[], out),
             // What we do not even recognise is 501; what we recognise and do not serve 405 (§8.2.1).
             Method::Other(_) => self.refuse(now, asked, 501, &allow, out),
             _ => self.refuse(now, asked, 405, &allow, out),
