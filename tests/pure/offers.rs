@@ -71,6 +71,29 @@ fn row_092_a_hold_without_a_new_version_is_a_hold() {
     w.assert_empty();
 }
 
+/// Row 92: another packet time alone, under the same version, is no new session (RFC 3264 §8): the other side is not
+/// asked, but who asked has it from now on.
+#[test]
+fn row_092_a_packet_time_without_a_new_version_goes_no_further() {
+    for method in ["INVITE", "UPDATE"] {
+        let (mut w, a, b) = talking();
+        let before = sdp::origin(&w[a].last().remote_sdp, 2);
+        let plans = |w: &World| w.media.open[&w.call()].clone();
+        assert_eq!(lengths(&plans(&w).b, &plans(&w).a, &[20; 4]), [20; 4]);
+        let body = format!("{}a=ptime:40\r\n", w[a].last().local_sdp);
+        w.in_dialog(a, method, "", &body);
+        w.run_for(500);
+        assert_eq!(w[a].statuses(method).last(), Some(&200));
+        assert_eq!(sdp::origin(&w[a].response(200).unwrap().body, 2), before);
+        assert_eq!(w[b].requests("INVITE").len(), 1, "{method}");
+        assert_eq!(lengths(&plans(&w).b, &plans(&w).a, &[20; 4]), [40; 2]);
+        assert_eq!(lengths(&plans(&w).a, &plans(&w).b, &[20; 4]), [20; 4]);
+        assert_eq!(heard(&w), (true, true));
+        w.hang_up(a);
+        w.assert_empty();
+    }
+}
+
 #[test]
 fn an_update_without_a_body_is_a_keep_alive() {
     let (mut w, a, b) = talking();
