@@ -257,6 +257,36 @@ fn row_045_a_dead_name_server_holds_nothing_up() {
     w.assert_empty();
 }
 
+/// Row 45: what is known of a name outlives a reload, also of one that two trunks share: two accounts at one carrier.
+#[test]
+fn row_045_a_reload_forgets_no_name_that_stays() {
+    let shared = || {
+        let mut snapshot = by_name(TrunkMode::Peer);
+        let mut second = snapshot.trunks[0].clone();
+        second.name = "second".into();
+        snapshot.trunks.push(second);
+        snapshot
+    };
+    let mut w = World::new(shared());
+    zone(&mut w);
+    let a = w.phone("1001");
+    let first = w.party("first", FIRST);
+    w[first].habits.on_invite = vec![(20, ok())];
+    w.dial(a, "0123");
+    w.run_for(500);
+    w.is_dns_dead = true;
+    w.reload(shared());
+    // It is no stranger in the middle of its call, and is called without a name server.
+    w.hang_up(first);
+    w.run_for(500);
+    assert_eq!(w[first].statuses("BYE"), [200]);
+    w.dial(a, "0124");
+    w.run_for(500);
+    assert_eq!(heard(&w), (true, true));
+    w.hang_up(a);
+    w.assert_empty();
+}
+
 /// Row 45: a BYE to a Contact that is a name is located, and goes on to the next place of it.
 #[test]
 fn row_045_a_bye_to_a_name_goes_to_the_next_place_of_it() {

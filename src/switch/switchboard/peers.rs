@@ -77,13 +77,11 @@ impl Switchboard {
     pub(super) fn sync_peers(&mut self, now: Instant) {
         let peers = self.snapshot.trunks.iter().flat_map(|trunk| &trunk.peers).filter_map(hop_of);
         let mut old = std::mem::take(&mut self.peers.named);
-        self.peers.named = peers
-            .filter(|hop| hop.target().is_none())
-            .map(|hop| {
-                let peer = old.remove(&hop).unwrap_or_default();
-                (hop, peer)
-            })
-            .collect();
+        for hop in peers.filter(|hop| hop.target().is_none()) {
+            // Several trunks may have the same one, such as two accounts at one carrier.
+            let named = self.peers.named.entry(hop);
+            named.or_insert_with_key(|hop| old.remove(hop).unwrap_or_default());
+        }
         self.peers.refresh_at = (!self.peers.named.is_empty()).then_some(now);
     }
 
