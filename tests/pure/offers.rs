@@ -399,6 +399,29 @@ fn row_101_a_re_invite_without_a_common_codec_is_488_and_the_call_goes_on() {
     w.assert_empty();
 }
 
+/// Row 90: what one side refuses of our own request, such as its session timer, is nothing that the other side asked
+/// for, and without the header that explains it it would be malformed there.
+#[test]
+fn row_090_a_refusal_of_what_we_asked_for_does_not_cross() {
+    for (status, header, passed) in [
+        (488, "Warning: 305 x \"y\"", 488),
+        (480, "X: 1", 480),
+        (422, "Min-SE: 90", 488),
+        (420, "Unsupported: timer", 488),
+        (421, "Require: 100rel", 488),
+        (405, "Allow: BYE", 488),
+    ] {
+        let (mut w, a, b) = talking();
+        w[b].habits.on_modify = Some(Reply::status(status).header(header));
+        w.modify(a, "INVITE", HOLD);
+        w.run_for(500);
+        assert_eq!(w[a].statuses("INVITE").last(), Some(&passed), "{status}");
+        assert_eq!(heard(&w), (true, true));
+        w.hang_up(a);
+        w.assert_empty();
+    }
+}
+
 #[test]
 fn a_hold_that_never_ends_is_part_of_the_record() {
     let (mut w, a, b) = talking();

@@ -225,8 +225,9 @@ impl Call {
             ) => from,
             None => return,
         };
-        let passed =
-            if (400..500).contains(&status) && !matches!(status, 401 | 407) { status } else { 488 };
+        // A login, a method, an extension or an interval is a matter between us and the one that refused.
+        let is_of_ours = matches!(status, 401 | 405 | 407 | 420 | 421 | 422);
+        let passed = if (400..500).contains(&status) && !is_of_ours { status } else { 488 };
         self.refuse_here(now, from, passed, out);
     }
 }
