@@ -179,6 +179,29 @@ fn row_103_for_a_caller_that_knows_no_timer_we_refresh_ourselves() {
     w.assert_empty();
 }
 
+/// Row 103: our 2xx never states more than was asked for, where nobody could be told 422, nor less than the shortest
+/// that a proxy on the way takes (RFC 4028 §9).
+#[test]
+fn row_103_our_answer_stays_between_what_was_asked_and_what_is_taken() {
+    for (headers, ours) in [
+        ("Session-Expires: 120\r\n", "120;refresher=uas"),
+        ("Supported: timer\r\nMin-SE: 3600\r\n", "3600;refresher=uas"),
+        ("Supported: timer\r\nMin-SE: 200\r\n", "1800;refresher=uas"),
+        ("Supported: timer\r\nMin-SE: 4294967295\r\n", "86400;refresher=uas"),
+    ] {
+        let mut snapshot = crate::sim::office::office();
+        snapshot.sip.refreshing.min_se = std::time::Duration::from_secs(300);
+        let mut w = World::new(snapshot);
+        let (a, b) = (w.phone("1001"), w.phone("1002"));
+        w[b].habits.on_invite = vec![(20, ok())];
+        w.dial_with(a, "1002", &Body::Auto, headers);
+        w.run_for(500);
+        assert_eq!(w[a].response(200).unwrap().get("Session-Expires"), ours, "{headers}");
+        w.hang_up(a);
+        w.assert_empty();
+    }
+}
+
 /// A caller that knows timers and asks for none is offered ours, and we refresh.
 #[test]
 fn row_103_a_caller_that_did_not_ask_may_be_offered_a_timer() {

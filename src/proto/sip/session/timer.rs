@@ -4,7 +4,7 @@ use super::*;
 
 /// The Min-SE of a peer that names none (RFC 4028 §5).
 const MIN_SE_DEFAULT: Duration = Duration::from_secs(90);
-/// The longest interval that a 422 may raise ours to: a day.
+/// The longest interval that a Min-SE of others may raise ours to: a day.
 const EXPIRES_MAX: Duration = Duration::from_secs(86_400);
 /// How long before its end a session is given up by the side that waits for a refresh (RFC 4028 §10).
 const SLACK_MAX: Duration = Duration::from_secs(32);
@@ -140,12 +140,17 @@ impl Timer {
         let knows = knows_timers(request);
         let Some(asked) = Asked::of(request) else {
             let expires = self.refreshing.expires;
+            // A proxy on the way may take no shorter one.
+            let least = request.text(HeaderName::MinSe).and_then(|text| seconds(&text));
+            let least = least.unwrap_or_default().min(EXPIRES_MAX);
             // Unasked, but only where the peer knows what it means.
-            return (knows && !expires.is_zero()).then_some(Terms { expires, is_ours: true });
+            return (knows && !expires.is_zero())
+                .then_some(Terms { expires: expires.max(least), is_ours: true });
         };
         // A proxy asked for it on behalf of a peer that knows nothing of it: we refresh.
         let is_ours = !knows || asked.is_client == Some(false);
-        Some(Terms { expires: asked.expires.max(self.refreshing.min_se), is_ours })
+        // Below our Min-SE only if nobody could be told so; what was asked for must not grow.
+        Some(Terms { expires: asked.expires.max(MIN_SE_DEFAULT), is_ours })
     }
 
     pub(super) fn add_to_success(&self, request: &Message, builder: &mut Builder) {
