@@ -25,6 +25,8 @@ const ADDRESSES_MAX: usize = 64;
 struct Peer {
     /// Its servers as they were last found.
     located: Located,
+    /// When that was told without a gap.
+    whole_at: Option<Instant>,
     /// Every address of it, latest first, and when it was last told.
     seen: Vec<(SocketAddr, Instant)>,
 }
@@ -111,7 +113,11 @@ impl Switchboard {
         peer.seen.splice(0..0, addresses.into_iter().map(|address| (address, now)));
         peer.seen.truncate(ADDRESSES_MAX);
         // Without its SRV records a domain looks like a host: a whole answer is worth more than half a one.
-        if located.is_whole || !peer.located.is_whole {
+        let is_kept = peer.whole_at.is_some_and(|at| now.since(at) < ADDRESS_KEPT);
+        if located.is_whole {
+            peer.whole_at = Some(now);
+        }
+        if located.is_whole || !is_kept {
             peer.located = located;
         }
     }
