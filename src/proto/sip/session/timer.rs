@@ -236,7 +236,7 @@ impl Session {
         self.timer.add_to_request(&mut builder);
         self.add_credentials(&Method::Update, &uri, None, &mut builder);
         let client = ClientKey(self.tokens.next_u64());
-        self.client = Some(OpenClient { client, method: Method::Update, body: None });
+        self.client = Some(OpenClient::new(client, Method::Update, None));
         out.push(Out::Send { client, dest, method: Method::Update, request: builder.finish() });
     }
 
