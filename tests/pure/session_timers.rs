@@ -140,6 +140,21 @@ fn row_103_422_raises_what_we_ask_for() {
     w.assert_empty();
 }
 
+/// A peer that asks for a little more each time is not followed through a whole day of seconds, each of which would
+/// leave a transaction behind.
+#[test]
+fn row_103_a_422_that_asks_for_ever_more_is_left() {
+    let (mut w, a, b) = two_phones();
+    w[b].habits.on_method = (0..100)
+        .map(|n| ("INVITE", Reply::status(422).header(&format!("Min-SE: {}", 1_801 + n))))
+        .collect();
+    w.dial(a, "1002");
+    w.run_for(5_000);
+    assert_eq!(w[b].requests("INVITE").len(), 5);
+    assert!(w[a].last().status >= 400);
+    w.assert_empty();
+}
+
 /// A 422 that does not ask for more than it was offered is a refusal like any other, not a way to loop.
 #[test]
 fn row_103_a_senseless_422_does_not_loop() {

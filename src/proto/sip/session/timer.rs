@@ -6,6 +6,8 @@ use super::*;
 const MIN_SE_DEFAULT: Duration = Duration::from_secs(90);
 /// The longest interval that a Min-SE of others may raise ours to: a day.
 const EXPIRES_MAX: Duration = Duration::from_secs(86_400);
+/// How often the 422 of a peer, and of the proxies before it, may raise ours in one session.
+const RAISES_MAX: u8 = 4;
 /// How long before its end a session is given up by the side that waits for a refresh (RFC 4028 §10).
 const SLACK_MAX: Duration = Duration::from_secs(32);
 /// After a refresh that failed: the next one, unless the end comes first.
@@ -78,6 +80,7 @@ pub(super) struct Timer {
     refreshing: Refreshing,
     /// Min-SE that a 422 named; our requests repeat it.
     raised: Option<Duration>,
+    raises: u8,
     running: Option<Running>,
 }
 
@@ -92,7 +95,7 @@ struct Running {
 
 impl Timer {
     pub(super) const fn new(refreshing: Refreshing) -> Self {
-        Self { refreshing, raised: None, running: None }
+        Self { refreshing, raised: None, raises: 0, running: None }
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
@@ -129,10 +132,12 @@ impl Timer {
             return false;
         };
         let is_higher = self.wish().is_some_and(|ours| least > ours) && least <= EXPIRES_MAX;
-        if is_higher {
+        let is_raised = is_higher && self.raises < RAISES_MAX;
+        if is_raised {
+            self.raises += 1;
             self.raised = Some(least);
         }
-        is_higher
+        is_raised
     }
 
     /// The terms that our 2xx to a request states (RFC 4028 §9, table 2).
