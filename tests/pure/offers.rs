@@ -422,6 +422,26 @@ fn row_090_a_refusal_of_what_we_asked_for_does_not_cross() {
     }
 }
 
+/// The same before there is a session: the caller hears a status that is whole without the headers of another leg.
+#[test]
+fn a_refusal_of_what_we_asked_for_is_480_to_the_caller() {
+    for (status, header, passed) in [
+        (486, "X: 1", 486),
+        (404, "X: 1", 404),
+        (422, "Min-SE: 90", 480),
+        (420, "Unsupported: timer", 480),
+        (421, "Require: 100rel", 480),
+        (405, "Allow: BYE", 480),
+    ] {
+        let (mut w, a, b) = two_phones();
+        w[b].habits.on_invite = vec![(20, Reply::status(status).header(header))];
+        w.dial(a, "1002");
+        w.run_for(1_000);
+        assert_eq!(w[a].last().status, passed, "{status}");
+        w.assert_empty();
+    }
+}
+
 #[test]
 fn a_hold_that_never_ends_is_part_of_the_record() {
     let (mut w, a, b) = talking();
