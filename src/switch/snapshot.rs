@@ -170,6 +170,16 @@ pub struct PeerAddress {
     pub port: Option<u16>,
 }
 
+impl PeerAddress {
+    /// As it stands in a URI: the host, and the port if it was written.
+    #[must_use]
+    pub fn domain(&self) -> String {
+        let host =
+            if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        self.port.map_or(host.clone(), |port| format!("{host}:{port}"))
+    }
+}
+
 impl fmt::Display for PeerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(transport) = self.transport {
@@ -190,14 +200,15 @@ pub struct Trunk {
     pub name: String,
     /// How we know each other.
     pub mode: TrunkMode,
-    /// Where calls go, in order; their addresses are also where calls come from.
+    /// Where calls go, in order; their addresses are also where calls come from. A `register` trunk has its
+    /// registrar here if no others are given.
     pub peers: Vec<PeerAddress>,
     /// The digest user name: theirs towards us (`account`), ours towards them (`peer`, `register`).
     pub user: Option<String>,
     /// The digest password.
     pub secret: Secret,
-    /// The registrar of a `register` trunk; its first peer unless given.
-    pub registrar: Option<String>,
+    /// The domain of a `register` trunk; the host of its first peer unless given.
+    pub registrar: Option<PeerAddress>,
     /// How long to ask the carrier's registrar to keep us.
     pub expires: Duration,
     /// The user part of From for calls that leave by this trunk, instead of the caller's extension.

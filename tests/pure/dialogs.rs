@@ -497,6 +497,17 @@ fn a_cancelled_re_invite_is_cancelled_on_the_other_side_too() {
     assert_eq!(w[a].statuses("CANCEL"), [200]);
     assert_eq!(w[a].statuses("INVITE").last(), Some(&487));
     assert_eq!(w.media.open[&w.call()].hearing(), before);
+    // One that lost a race, or would need a login, is not tried again for nobody.
+    for status in [491, 401] {
+        let asked = w[b].requests("INVITE").len();
+        w[b].habits.on_modify = Some(Reply::status(status));
+        w.modify(a, "INVITE", HOLD);
+        w.cancel(a);
+        w.run_for(10_000);
+        assert_eq!(w[b].requests("INVITE").len(), asked + 1);
+        assert_eq!(w[a].statuses("INVITE").last(), Some(&487), "{status}");
+        assert_eq!(w.media.open[&w.call()].hearing(), before);
+    }
     // An answer that was quicker than the CANCEL stands.
     w[b].habits.on_modify = Some(ok());
     w.modify(a, "INVITE", HOLD);

@@ -1,6 +1,6 @@
 //! Peers by name: NAPTR, SRV and addresses, and places that fail (RFC 3263).
 
-use tandem::proto::sip::locate::Question;
+use tandem::proto::sip::locate::{Answer, Question};
 use tandem::switch::snapshot::{Secret, Snapshot, TrunkMode};
 
 use crate::scene::{heard, outcome};
@@ -254,6 +254,61 @@ fn row_045_a_dead_name_server_holds_nothing_up() {
     w.run_for(200);
     assert_eq!(heard(&w), (true, true));
     w.hang_up(a);
+    w.assert_empty();
+}
+
+/// Row 45: what is known of a name outlives a reload, also of one that two trunks share: two accounts at one carrier.
+#[test]
+fn row_045_a_reload_forgets_no_name_that_stays() {
+    let shared = || {
+        let mut snapshot = by_name(TrunkMode::Peer);
+        let mut second = snapshot.trunks[0].clone();
+        second.name = "second".into();
+        snapshot.trunks.push(second);
+        snapshot
+    };
+    let mut w = World::new(shared());
+    zone(&mut w);
+    let a = w.phone("1001");
+    let first = w.party("first", FIRST);
+    w[first].habits.on_invite = vec![(20, ok())];
+    w.dial(a, "0123");
+    w.run_for(500);
+    w.is_dns_dead = true;
+    w.reload(shared());
+    // It is no stranger in the middle of its call, and is called without a name server.
+    w.hang_up(first);
+    w.run_for(500);
+    assert_eq!(w[first].statuses("BYE"), [200]);
+    w.dial(a, "0124");
+    w.run_for(500);
+    assert_eq!(heard(&w), (true, true));
+    w.hang_up(a);
+    w.assert_empty();
+}
+
+/// Row 45: half an answer is worth less than a whole one, but not for ever: a carrier that moves while one of its
+/// names is broken is followed after a day.
+#[test]
+fn row_045_half_an_answer_counts_when_the_whole_one_is_old() {
+    let (mut w, a, servers) = scene(TrunkMode::Peer);
+    for server in servers {
+        w[server].habits.on_invite = vec![(20, ok())];
+    }
+    w.run_for(1_000);
+    w.dns.insert(Question::Addresses("b.sbc.example".into()), Answer::Failed);
+    w.has_addresses("a.sbc.example", &["203.0.113.9"]);
+    let moved = w.party("moved", "203.0.113.9:5061");
+    w[moved].habits.on_invite = vec![(20, ok())];
+    for (hours, expected) in [(23, [1, 0]), (2, [1, 1])] {
+        w.run_for(hours * 3_600_000);
+        w.dial(a, "0123");
+        w.run_for(500);
+        assert_eq!(heard(&w), (true, true));
+        w.hang_up(a);
+        w.run_for(500);
+        assert_eq!([servers[0], moved].map(|id| w[id].requests("INVITE").len()), expected);
+    }
     w.assert_empty();
 }
 

@@ -71,6 +71,29 @@ fn row_092_a_hold_without_a_new_version_is_a_hold() {
     w.assert_empty();
 }
 
+/// Row 92: another packet time alone, under the same version, is no new session (RFC 3264 §8): the other side is not
+/// asked, but who asked has it from now on.
+#[test]
+fn row_092_a_packet_time_without_a_new_version_goes_no_further() {
+    for method in ["INVITE", "UPDATE"] {
+        let (mut w, a, b) = talking();
+        let before = sdp::origin(&w[a].last().remote_sdp, 2);
+        let plans = |w: &World| w.media.open[&w.call()].clone();
+        assert_eq!(lengths(&plans(&w).b, &plans(&w).a, &[20; 4]), [20; 4]);
+        let body = format!("{}a=ptime:40\r\n", w[a].last().local_sdp);
+        w.in_dialog(a, method, "", &body);
+        w.run_for(500);
+        assert_eq!(w[a].statuses(method).last(), Some(&200));
+        assert_eq!(sdp::origin(&w[a].response(200).unwrap().body, 2), before);
+        assert_eq!(w[b].requests("INVITE").len(), 1, "{method}");
+        assert_eq!(lengths(&plans(&w).b, &plans(&w).a, &[20; 4]), [40; 2]);
+        assert_eq!(lengths(&plans(&w).a, &plans(&w).b, &[20; 4]), [20; 4]);
+        assert_eq!(heard(&w), (true, true));
+        w.hang_up(a);
+        w.assert_empty();
+    }
+}
+
 #[test]
 fn an_update_without_a_body_is_a_keep_alive() {
     let (mut w, a, b) = talking();
@@ -374,6 +397,49 @@ fn row_101_a_re_invite_without_a_common_codec_is_488_and_the_call_goes_on() {
     assert_eq!(heard(&w), (true, true));
     w.hang_up(a);
     w.assert_empty();
+}
+
+/// Row 90: what one side refuses of our own request, such as its session timer, is nothing that the other side asked
+/// for, and without the header that explains it it would be malformed there.
+#[test]
+fn row_090_a_refusal_of_what_we_asked_for_does_not_cross() {
+    for (status, header, passed) in [
+        (488, "Warning: 305 x \"y\"", 488),
+        (480, "X: 1", 480),
+        (422, "Min-SE: 90", 488),
+        (420, "Unsupported: timer", 488),
+        (421, "Require: 100rel", 488),
+        (405, "Allow: BYE", 488),
+    ] {
+        let (mut w, a, b) = talking();
+        w[b].habits.on_modify = Some(Reply::status(status).header(header));
+        w.modify(a, "INVITE", HOLD);
+        w.run_for(500);
+        assert_eq!(w[a].statuses("INVITE").last(), Some(&passed), "{status}");
+        assert_eq!(heard(&w), (true, true));
+        w.hang_up(a);
+        w.assert_empty();
+    }
+}
+
+/// The same before there is a session: the caller hears a status that is whole without the headers of another leg.
+#[test]
+fn a_refusal_of_what_we_asked_for_is_480_to_the_caller() {
+    for (status, header, passed) in [
+        (486, "X: 1", 486),
+        (404, "X: 1", 404),
+        (422, "Min-SE: 90", 480),
+        (420, "Unsupported: timer", 480),
+        (421, "Require: 100rel", 480),
+        (405, "Allow: BYE", 480),
+    ] {
+        let (mut w, a, b) = two_phones();
+        w[b].habits.on_invite = vec![(20, Reply::status(status).header(header))];
+        w.dial(a, "1002");
+        w.run_for(1_000);
+        assert_eq!(w[a].last().status, passed, "{status}");
+        w.assert_empty();
+    }
 }
 
 #[test]

@@ -140,6 +140,21 @@ fn row_103_422_raises_what_we_ask_for() {
     w.assert_empty();
 }
 
+/// A peer that asks for a little more each time is not followed through a whole day of seconds, each of which would
+/// leave a transaction behind.
+#[test]
+fn row_103_a_422_that_asks_for_ever_more_is_left() {
+    let (mut w, a, b) = two_phones();
+    w[b].habits.on_method = (0..100)
+        .map(|n| ("INVITE", Reply::status(422).header(&format!("Min-SE: {}", 1_801 + n))))
+        .collect();
+    w.dial(a, "1002");
+    w.run_for(5_000);
+    assert_eq!(w[b].requests("INVITE").len(), 5);
+    assert!(w[a].last().status >= 400);
+    w.assert_empty();
+}
+
 /// A 422 that does not ask for more than it was offered is a refusal like any other, not a way to loop.
 #[test]
 fn row_103_a_senseless_422_does_not_loop() {
@@ -177,6 +192,29 @@ fn row_103_for_a_caller_that_knows_no_timer_we_refresh_ourselves() {
     assert_eq!(w[a].requests("UPDATE").len(), 6, "the INVITE allowed UPDATE");
     w.hang_up(b);
     w.assert_empty();
+}
+
+/// Row 103: our 2xx never states more than was asked for, where nobody could be told 422, nor less than the shortest
+/// that a proxy on the way takes (RFC 4028 §9).
+#[test]
+fn row_103_our_answer_stays_between_what_was_asked_and_what_is_taken() {
+    for (headers, ours) in [
+        ("Session-Expires: 120\r\n", "120;refresher=uas"),
+        ("Supported: timer\r\nMin-SE: 3600\r\n", "3600;refresher=uas"),
+        ("Supported: timer\r\nMin-SE: 200\r\n", "1800;refresher=uas"),
+        ("Supported: timer\r\nMin-SE: 4294967295\r\n", "86400;refresher=uas"),
+    ] {
+        let mut snapshot = crate::sim::office::office();
+        snapshot.sip.refreshing.min_se = std::time::Duration::from_secs(300);
+        let mut w = World::new(snapshot);
+        let (a, b) = (w.phone("1001"), w.phone("1002"));
+        w[b].habits.on_invite = vec![(20, ok())];
+        w.dial_with(a, "1002", &Body::Auto, headers);
+        w.run_for(500);
+        assert_eq!(w[a].response(200).unwrap().get("Session-Expires"), ours, "{headers}");
+        w.hang_up(a);
+        w.assert_empty();
+    }
 }
 
 /// A caller that knows timers and asks for none is offered ours, and we refresh.

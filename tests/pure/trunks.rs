@@ -5,7 +5,7 @@ use std::time::Duration;
 use tandem::switch::snapshot::{Secret, Snapshot, TrunkMode};
 
 use crate::scene::{heard, outcome, with_trunks};
-use crate::sim::office::{BACKUP, CARRIER, NUMBER, SIPCO, number, office, route, trunk};
+use crate::sim::office::{BACKUP, CARRIER, NUMBER, SIPCO, number, office, peer, route, trunk};
 use crate::sim::phone::{Reply, early, ok, ring};
 use crate::sim::text::auth_param;
 use crate::sim::world::{PhoneId, World};
@@ -315,7 +315,7 @@ fn register_office() -> Snapshot {
     let mut sipco = trunk("sipco", TrunkMode::Register, &[SIPCO]);
     sipco.user = Some("acme".into());
     sipco.secret = Secret("s3cret".into());
-    sipco.registrar = Some("sipco.example".into());
+    sipco.registrar = Some(peer("sipco.example"));
     snapshot.trunks = vec![sipco];
     snapshot.numbers = vec![number("acme", "sipco", "1001")];
     snapshot.routes = vec![route("out", "^0(.+)$", &["sipco"], None)];
@@ -357,6 +357,28 @@ fn row_065_a_register_trunk_registers_and_refreshes_early() {
     assert_eq!(all[2].call_id(), all[0].call_id());
     assert_eq!([all[1].cseq(), all[2].cseq()], [all[0].cseq() + 1, all[0].cseq() + 2]);
     assert_eq!(auth_param(all[1].get("Authorization"), "username"), "acme");
+}
+
+/// The domain of a registrar is written as a URI has it, whatever carries the request and whatever stands for it on
+/// the way.
+#[test]
+fn row_065_the_domain_of_a_registrar_is_its_host_and_port() {
+    for (registrar, peer_at, domain) in [
+        (Some("tcp:sipco.example:5070"), SIPCO, "sipco.example:5070"),
+        (Some("sipco.example"), SIPCO, "sipco.example"),
+        (None, SIPCO, "203.0.113.30"),
+    ] {
+        let mut snapshot = register_office();
+        snapshot.trunks[0].peers = vec![peer(peer_at)];
+        snapshot.trunks[0].registrar = registrar.map(peer);
+        let mut w = World::new(snapshot);
+        let sipco = w.party("sipco", SIPCO);
+        w[sipco].habits.on_method = vec![("REGISTER", granted(120))];
+        w.run_for(1_000);
+        let sent = w[sipco].requests("REGISTER")[0];
+        assert_eq!(sent.uri(), format!("sip:{domain}"));
+        assert!(sent.get("To").contains(&format!("<sip:acme@{domain}>")), "{}", sent.get("To"));
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::tables::{RouteDraft, TrunkDraft};
 use super::value;
 use crate::proto::sip::transport::DEFAULT_PORT;
 use crate::switch::snapshot::{
-    Destination, Number, Phone, Route, Secret, Snapshot, Trunk, TrunkMode,
+    Destination, Number, PeerAddress, Phone, Route, Secret, Snapshot, Trunk, TrunkMode,
 };
 
 /// A secret with fewer characters is guessed by the scanners that every SIP port meets.
@@ -169,7 +169,7 @@ fn trunks(report: &mut Report, drafts: &Drafts) {
                 users.add(report, &user.value, user.at);
             }
         }
-        for peer in &trunk.peers {
+        for peer in hops(trunk) {
             let port = peer.value.port.unwrap_or(DEFAULT_PORT);
             let key = format!("{}:{port}", peer.value.host);
             let (other, first) = *sources.entry(key).or_insert((name, peer.at));
@@ -185,6 +185,13 @@ fn trunks(report: &mut Report, drafts: &Drafts) {
             weak_secret(report, secret, user);
         }
     }
+}
+
+/// Where a trunk's requests go: to its peers, or to its registrar if it has none.
+fn hops(trunk: &TrunkDraft) -> impl Iterator<Item = &Marked<PeerAddress>> {
+    let registers = trunk.mode.as_ref().is_some_and(|mode| mode.value == TrunkMode::Register);
+    let registrar = trunk.registrar.iter().filter(move |_| registers && trunk.peers.is_empty());
+    trunk.peers.iter().chain(registrar)
 }
 
 /// What a trunk's mode needs and what it has no use for.
@@ -203,12 +210,7 @@ fn needs(report: &mut Report, trunk: &TrunkDraft, mode: TrunkMode) {
             missing.push("secret");
         }
     }
-    let has_no_hop = match mode {
-        TrunkMode::Peer => trunk.peers.is_empty(),
-        TrunkMode::Account => false,
-        TrunkMode::Register => trunk.peers.is_empty() && trunk.registrar.is_none(),
-    };
-    if has_no_hop {
+    if mode != TrunkMode::Account && hops(trunk).next().is_none() {
         missing.push("peers");
     }
     for key in missing {
@@ -381,10 +383,11 @@ pub(super) fn snapshot(drafts: Drafts) -> Snapshot {
         Some((extension, phone))
     });
     let trunks = drafts.trunks.into_iter().filter_map(|draft| {
+        let peers = hops(&draft).map(|peer| peer.value.clone()).collect();
         Some(Trunk {
             name: draft.name?.value,
             mode: draft.mode?.value,
-            peers: draft.peers.into_iter().map(|peer| peer.value).collect(),
+            peers,
             user: draft.user.map(|user| user.value),
             secret: draft.secret.map(|secret| secret.value).unwrap_or_default(),
             registrar: draft.registrar.map(|registrar| registrar.value),

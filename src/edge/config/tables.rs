@@ -29,7 +29,7 @@ pub(super) struct TrunkDraft {
     pub(super) peers: Vec<Marked<PeerAddress>>,
     pub(super) user: Option<Marked<String>>,
     pub(super) secret: Option<Marked<Secret>>,
-    pub(super) registrar: Option<Marked<String>>,
+    pub(super) registrar: Option<Marked<PeerAddress>>,
     pub(super) expires: Duration,
     pub(super) caller_id: Option<String>,
     pub(super) ring_timeout: Option<Duration>,
@@ -162,11 +162,8 @@ pub(super) static TRUNK: &[Item<TrunkDraft>] = &[
         "registrar",
         "host, host:port or tcp:host:port",
         Given::Optional { example: "\"sip.example.com\"" },
-        |t, text| {
-            value::peer(text.value)?;
-            put(&mut t.registrar, text.value.to_owned(), text.at)
-        },
-        "Where mode register registers; the first peer if absent.",
+        |t, text| put(&mut t.registrar, value::peer(text.value)?, text.at),
+        "The carrier's domain in mode register, the first peer's if absent; without peers also where requests go.",
     ),
     Item::whole(
         "expires_seconds",

@@ -270,6 +270,30 @@ trunks.toml:17:10: warning[weak-secret]: the secret is empty: anybody can use th
     );
 }
 
+/// A `register` trunk needs no more than its registrar: requests go there, and calls come from there.
+#[test]
+fn a_registrar_alone_is_a_peer_too() {
+    let trunk = |rest: &str| {
+        let text = format!(
+            "[[trunk]]\nname = \"c\"\nmode = \"register\"\nuser = \"u\"\n\
+             secret = \"a long random word\"\n{rest}\n"
+        );
+        loaded(&[("tandem.toml", SIP), ("trunks.toml", &text)]).snapshot.trunks.remove(0)
+    };
+    let alone = trunk("registrar = \"tcp:sip.example.com:5070\"");
+    assert_eq!(
+        alone.peers.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["tcp:sip.example.com:5070"]
+    );
+    assert_eq!(alone.registrar.unwrap().domain(), "sip.example.com:5070");
+    let beside = trunk("registrar = \"example.com\"\npeers = [\"[2001:db8::1]\"]");
+    assert_eq!(
+        beside.peers.iter().map(|peer| peer.domain()).collect::<Vec<_>>(),
+        ["[2001:db8::1]"]
+    );
+    assert_eq!(beside.registrar.unwrap().domain(), "example.com");
+}
+
 #[test]
 fn routes_that_cannot_do_what_they_say_are_named() {
     let route = |pattern: &str, rewrite: &str| {

@@ -9,6 +9,10 @@ use crate::proto::sdp::Format;
 /// Also the most that is ever joined, since joining delays.
 pub const RECEIVABLE_MS: u32 = 200;
 
+/// Milliseconds of the shortest packets that are made, whatever a peer asks for: half of what any phone sends,
+/// and no way to have us send a thousand packets a second.
+const SHORTEST_MS: u32 = 5;
+
 /// Payload bytes that are joined at most, so that the packet with its headers fits
 /// an Ethernet frame. A longer packet that came whole is left whole.
 pub const JOINED_MAX: usize = 1_400;
@@ -171,13 +175,13 @@ impl Packing {
     ///
     /// `a=ptime` bounded by `a=maxptime` is what every packet shall have. With
     /// `a=maxptime` alone, longer packets are cut; with neither, those longer than
-    /// [`RECEIVABLE_MS`].
+    /// [`RECEIVABLE_MS`]. Less than 5 ms counts as 5 ms.
     #[must_use]
     pub fn new(format: &Format, wish: PacketTime) -> Option<Self> {
         let framing = Framing::of(format)?;
         let clock_rate = format.clock_rate;
         let ticks = |ms: u32| {
-            let exact = u64::from(ms).saturating_mul(clock_rate.into()) / 1_000;
+            let exact = u64::from(ms.max(SHORTEST_MS)).saturating_mul(clock_rate.into()) / 1_000;
             let exact = u32::try_from(exact).unwrap_or(u32::MAX);
             let frame = framing.frame_ticks();
             (exact / frame).max(1).saturating_mul(frame)

@@ -8,7 +8,7 @@ mod server;
 mod tests;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeSet, BinaryHeap, HashMap};
 
 use attempts::{Tries, WaitingAck};
 use client::Client;
@@ -181,6 +181,8 @@ pub struct Endpoint {
     locals: Locals,
     tokens: Tokens,
     clients: HashMap<Slot, Client>,
+    /// Those of them that were sent on a connection, by its number: one that closes asks nobody else.
+    on_connection: HashMap<u64, BTreeSet<Slot>>,
     /// Requests that wait for a look-up or may go to a further place; of any other the attempt is 0.
     tries: HashMap<u64, Tries>,
     /// INVITEs with a 2xx by their Call-ID: their ACKs go where they went.
@@ -208,6 +210,7 @@ impl Endpoint {
             locator: Locator::new(tokens.fork()),
             tokens,
             clients: HashMap::new(),
+            on_connection: HashMap::new(),
             tries: HashMap::new(),
             accepted: HashMap::new(),
             acks: Vec::new(),
@@ -322,6 +325,7 @@ impl Endpoint {
         let is_wide = |room: usize, used: usize| room > ROOM_KEPT && used * 8 < room;
         if is_wide(self.clients.capacity(), self.clients.len()) {
             self.clients.shrink_to(ROOM_KEPT);
+            self.on_connection.shrink_to(ROOM_KEPT);
             self.tries.shrink_to(ROOM_KEPT);
             self.accepted.shrink_to(ROOM_KEPT);
         }

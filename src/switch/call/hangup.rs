@@ -213,8 +213,14 @@ pub(super) fn record_of(leg: &Leg) -> LegRecord {
     }
 }
 
-/// May a called party's status go to the caller as it is? Challenges and failures of servers may not
-/// (RFC 3261 §16.7: a 503 would make the caller shun us).
+/// May a called party's status go to the caller as it is? Failures of servers may not (RFC 3261 §16.7: a 503
+/// would make the caller shun us), nor what was said of our own request.
 const fn is_passed(status: u16) -> bool {
-    matches!(status, 400 | 402..=406 | 408..=499 | 600..=699) && status != 491 && status != 481
+    matches!(status, 400..=499 | 600..=699) && !is_of_ours(status) && status != 491 && status != 481
+}
+
+/// Is it a matter between us and whoever refused: a login, a method, an extension, an interval? Elsewhere it would
+/// lack the header that explains it.
+pub(super) const fn is_of_ours(status: u16) -> bool {
+    matches!(status, 401 | 405 | 407 | 420 | 421 | 422)
 }

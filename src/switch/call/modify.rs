@@ -1,5 +1,6 @@
 //! re-INVITE and UPDATE across the call: what one leg asks is asked of the other (RFC 3261 §14).
 
+use super::hangup::is_of_ours;
 use super::setup::warning;
 use super::*;
 use crate::switch::cause;
@@ -230,8 +231,7 @@ impl Call {
             ) => from,
             None => return,
         };
-        let passed =
-            if (400..500).contains(&status) && !matches!(status, 401 | 407) { status } else { 488 };
+        let passed = if (400..500).contains(&status) && !is_of_ours(status) { status } else { 488 };
         self.refuse_here(now, from, passed, out);
     }
 }

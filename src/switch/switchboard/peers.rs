@@ -25,6 +25,8 @@ const ADDRESSES_MAX: usize = 64;
 struct Peer {
     /// Its servers as they were last found.
     located: Located,
+    /// When that was told without a gap.
+    whole_at: Option<Instant>,
     /// Every address of it, latest first, and when it was last told.
     seen: Vec<(SocketAddr, Instant)>,
 }
@@ -77,13 +79,11 @@ impl Switchboard {
     pub(super) fn sync_peers(&mut self, now: Instant) {
         let peers = self.snapshot.trunks.iter().flat_map(|trunk| &trunk.peers).filter_map(hop_of);
         let mut old = std::mem::take(&mut self.peers.named);
-        self.peers.named = peers
-            .filter(|hop| hop.target().is_none())
-            .map(|hop| {
-                let peer = old.remove(&hop).unwrap_or_default();
-                (hop, peer)
-            })
-            .collect();
+        for hop in peers.filter(|hop| hop.target().is_none()) {
+            // Several trunks may have the same one, such as two accounts at one carrier.
+            let named = self.peers.named.entry(hop);
+            named.or_insert_with_key(|hop| old.remove(hop).unwrap_or_default());
+        }
         self.peers.refresh_at = (!self.peers.named.is_empty()).then_some(now);
     }
 
@@ -113,7 +113,11 @@ impl Switchboard {
         peer.seen.splice(0..0, addresses.into_iter().map(|address| (address, now)));
         peer.seen.truncate(ADDRESSES_MAX);
         // Without its SRV records a domain looks like a host: a whole answer is worth more than half a one.
-        if located.is_whole || !peer.located.is_whole {
+        let is_kept = peer.whole_at.is_some_and(|at| now.since(at) < ADDRESS_KEPT);
+        if located.is_whole {
+            peer.whole_at = Some(now);
+        }
+        if located.is_whole || !is_kept {
             peer.located = located;
         }
     }

@@ -129,7 +129,7 @@ impl Switchboard {
             .map(|(uri, routes, dest)| {
                 let (contact, local) = self.contact_towards(&dest, from_user);
                 let domain = match (trunk.mode, &trunk.registrar) {
-                    (TrunkMode::Register, Some(registrar)) => registrar.clone(),
+                    (TrunkMode::Register, Some(registrar)) => registrar.domain(),
                     _ => Host::Ip(local).to_string(),
                 };
                 Target {
@@ -166,7 +166,7 @@ fn uri_at(trunk: &Trunk, user: &str, hop: &NextHop) -> String {
         Some(Transport::Udp) | None => "",
     };
     let domain = match (&trunk.registrar, trunk.mode, &hop.host, hop.port) {
-        (Some(registrar), TrunkMode::Register, ..) => registrar.clone(),
+        (Some(registrar), TrunkMode::Register, ..) => registrar.domain(),
         // With a port it would be a host's name to whoever reads it (RFC 3263 §4.2).
         (_, _, Host::Name(name), None) => name.to_string(),
         (_, _, host, _) => format!("{host}:{}", hop.port()),

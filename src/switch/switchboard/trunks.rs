@@ -85,7 +85,8 @@ impl Switchboard {
         let first = trunk.peers.first()?;
         let hop = hop_of(first)?;
         let user = trunk.user.clone()?;
-        let domain = trunk.registrar.clone().unwrap_or_else(|| first.host.clone());
+        let of_first = || PeerAddress { port: None, ..first.clone() }.domain();
+        let domain = trunk.registrar.as_ref().map_or_else(of_first, PeerAddress::domain);
         let (_, local) = self.endpoint.locals().source_for(&Dest::Hop(hop.clone()));
         Some(Wish {
             registrar: format!("sip:{domain}"),

@@ -28,23 +28,24 @@ pub fn phone(extension: &str, name: &str) -> (String, Phone) {
     (extension.to_owned(), phone)
 }
 
-pub fn trunk(name: &str, mode: TrunkMode, peers: &[&str]) -> Trunk {
-    let peer = |text: &&str| {
-        let (transport, text) = match text.split_once(':') {
-            Some(("tcp", rest)) => (Some(Transport::Tcp), rest),
-            Some(("udp", rest)) => (Some(Transport::Udp), rest),
-            _ => (None, *text),
-        };
-        let (host, port) = match text.split_once(':') {
-            Some((host, port)) => (host, Some(port.parse().unwrap())),
-            None => (text, None),
-        };
-        PeerAddress { transport, host: host.to_owned(), port }
+pub fn peer(text: &str) -> PeerAddress {
+    let (transport, text) = match text.split_once(':') {
+        Some(("tcp", rest)) => (Some(Transport::Tcp), rest),
+        Some(("udp", rest)) => (Some(Transport::Udp), rest),
+        _ => (None, text),
     };
+    let (host, port) = match text.split_once(':') {
+        Some((host, port)) => (host, Some(port.parse().unwrap())),
+        None => (text, None),
+    };
+    PeerAddress { transport, host: host.to_owned(), port }
+}
+
+pub fn trunk(name: &str, mode: TrunkMode, peers: &[&str]) -> Trunk {
     Trunk {
         name: name.to_owned(),
         mode,
-        peers: peers.iter().map(peer).collect(),
+        peers: peers.iter().map(|text| peer(text)).collect(),
         user: None,
         secret: Secret::default(),
         registrar: None,

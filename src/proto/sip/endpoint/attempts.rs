@@ -224,13 +224,19 @@ impl Endpoint {
         };
         let by_udp = by_udp.filter(|target| target.transport == Transport::Udp);
         let size = || self.via(attempt, &dest).len() + VIA_LINE + wanted.request.len();
-        match by_udp.filter(|_| size() > DATAGRAM_MAX) {
-            None => rest.push_back(dest),
+        let (first, second) = match by_udp.filter(|_| size() > DATAGRAM_MAX) {
+            None => (dest, None),
             Some(by_udp) => {
                 let by_tcp = Target { transport: Transport::Tcp, ..by_udp };
                 let is_bad = self.locator.back_off(now, by_tcp).is_some();
                 let (first, second) = if is_bad { (by_udp, by_tcp) } else { (by_tcp, by_udp) };
-                rest.extend([first, second].map(Dest::from));
+                (first.into(), Some(second.into()))
+            }
+        };
+        for place in std::iter::once(first).chain(second) {
+            // A server with records for both transports is named by each.
+            if !rest.contains(&place) {
+                rest.push_back(place);
             }
         }
     }

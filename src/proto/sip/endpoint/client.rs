@@ -73,6 +73,14 @@ impl Client {
         }
     }
 
+    /// The connection that it was sent on.
+    fn connection(&self) -> Option<u64> {
+        match self.dest {
+            Dest::Flow(flow) => Some(flow.connection).filter(|connection| *connection > 0),
+            Dest::Hop(_) => None,
+        }
+    }
+
     /// May the request be tried elsewhere if this place fails? Not if nobody wants it any more.
     pub(super) const fn is_wanted(&self) -> bool {
         matches!(self.cancel, Cancel::No)
@@ -127,8 +135,28 @@ impl Endpoint {
             attempt: Some(attempt),
         });
         let slot = slot_of(attempt);
-        self.clients.insert(slot, Client::new(now, machine, owner, dest, packet));
+        self.add_client(slot, Client::new(now, machine, owner, dest, packet));
+    }
+
+    fn add_client(&mut self, slot: Slot, client: Client) {
+        if let Some(connection) = client.connection() {
+            self.on_connection.entry(connection).or_default().insert(slot);
+        }
+        self.clients.insert(slot, client);
         self.schedule_client(slot);
+    }
+
+    fn remove_client(&mut self, slot: Slot) -> Option<Client> {
+        let gone = self.clients.remove(&slot)?;
+        if let Some(connection) = gone.connection()
+            && let Some(slots) = self.on_connection.get_mut(&connection)
+        {
+            slots.remove(&slot);
+            if slots.is_empty() {
+                self.on_connection.remove(&connection);
+            }
+        }
+        Some(gone)
     }
 
     /// Our Via value for an attempt. Each has a branch of its own (RFC 3263 §4.3).
@@ -224,8 +252,7 @@ impl Endpoint {
         let machine = ClientMachine::NonInvite(ClientNonInvite::new(setting, now));
         out.push(Event::Transmit { dest: dest.clone(), packet: packet.clone(), attempt: None });
         let of_cancel = Slot { is_cancel: true, ..slot };
-        self.clients.insert(of_cancel, Client::new(now, machine, owner, dest, packet));
-        self.schedule_client(of_cancel);
+        self.add_client(of_cancel, Client::new(now, machine, owner, dest, packet));
         self.schedule_client(slot);
     }
 
@@ -304,17 +331,9 @@ impl Endpoint {
 
     /// A connection closed: what was in flight on it fails now, not at timer B or F (RFC 3261 §17.1.4).
     pub fn connection_closed(&mut self, now: Instant, connection: u64, out: &mut Vec<Event>) {
-        let mut on_it: Vec<_> = self
-            .clients
-            .iter()
-            .filter(|(_, entry)| matches!(entry.dest, Dest::Flow(flow) if flow.connection == connection))
-            .map(|(key, _)| *key)
-            .collect();
-        // In order, so that the same inputs give the same outputs.
-        on_it.sort_unstable();
-        for slot in on_it {
+        for slot in self.on_connection.remove(&connection).unwrap_or_default() {
             if slot.is_cancel {
-                self.clients.remove(&slot);
+                self.remove_client(slot);
             } else {
                 self.transport_failed(now, attempt_of(slot), out);
             }
@@ -392,7 +411,7 @@ impl Endpoint {
         if !is_over {
             return self.schedule_client(slot);
         }
-        let gone = self.clients.remove(&slot);
+        let gone = self.remove_client(slot);
         if let Some(call_id) = gone.and_then(|gone| gone.accepted)
             && self.accepted.get(&call_id) == Some(&slot)
         {

@@ -393,6 +393,48 @@ fn row_047_a_transport_error_ends_the_transaction_at_once() {
     assert_eq!(e.counts(), (0, 0));
 }
 
+/// Row 48: a connection that closes fails what is on it, in order, and nothing else; one that ends otherwise is not
+/// remembered on it.
+#[test]
+fn row_048_a_closed_connection_fails_what_is_on_it_and_nothing_else() {
+    let mut e = endpoint();
+    let on = |connection| Dest::Flow(Flow { connection, ..flow(Transport::Tcp) });
+    let ask = |e: &mut Endpoint, key, dest: &Dest, method: Method| {
+        let text = ours(method.as_str());
+        let (dest, text, mut out) = (dest.clone(), text.as_bytes(), Vec::new());
+        e.request(
+            Instant::START,
+            ClientKey(key),
+            Owner(1),
+            dest,
+            &method,
+            text,
+            Large::ToTcp,
+            &mut out,
+        );
+    };
+    for key in [9, 3, 6] {
+        ask(&mut e, key, &on(1), Method::Options);
+    }
+    ask(&mut e, 5, &on(2), Method::Invite);
+    ask(&mut e, 7, &hop(Transport::Udp), Method::Options);
+    let mut out = Vec::new();
+    e.connection_closed(Instant::from_millis(3), 8, &mut out);
+    assert!(out.is_empty());
+    e.connection_closed(Instant::from_millis(3), 1, &mut out);
+    let failed: Vec<_> = out
+        .iter()
+        .map(|event| match event {
+            Event::Failed { client, why: Failure::Transport, .. } => client.0,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!((failed, e.counts().0), (vec![3, 6, 9], 2));
+    assert_eq!(e.on_connection.keys().copied().collect::<Vec<_>>(), [2]);
+    run(&mut e, 60_000);
+    assert_eq!((e.counts(), e.on_connection.len()), ((0, 0), 0));
+}
+
 /// Row 50: a non-INVITE request that its user never answers gets no late 408.
 #[test]
 fn row_050_no_late_408_is_sent() {

@@ -71,7 +71,7 @@ pub(super) struct BackOffs {
 }
 
 impl BackOffs {
-    /// True if nothing of the kind was known.
+    /// True if what is known of the place is another than before.
     pub(super) fn note(&mut self, now: Instant, target: Target, new: BackOff) -> bool {
         let known = self.of(now, target);
         if known.is_none() && self.places.len() >= BACK_OFFS_MAX {
@@ -86,7 +86,7 @@ impl BackOffs {
         // A 503 that asks for an hour is not shortened by a lost packet.
         let longer = known.filter(|known| known.until > new.until).unwrap_or(new);
         self.places.insert(target, longer);
-        known.is_none_or(|known| known.why != new.why)
+        known.is_none_or(|known| known.why != longer.why)
     }
 
     pub(super) fn answered(&mut self, target: Target) {

@@ -279,7 +279,9 @@ fn row_046_a_place_that_failed_is_tried_last_until_its_time_is_over() {
     // An answer ends silence, but not what a server asked for itself; nor does a lost packet shorten that.
     locator.answered(one);
     locator.answered(two);
-    locator.failed(Instant::from_millis(61_000), two, Why::Silent, Duration::from_secs(1));
+    let is_news =
+        locator.failed(Instant::from_millis(61_000), two, Why::Silent, Duration::from_secs(1));
+    assert!(!is_news, "nothing is another than it was");
     assert_eq!(ports(&mut locator, 62), [1, 3, 2]);
     assert_eq!(ports(&mut locator, 101), [1, 2, 3]);
     for port in 0..3_000 {

@@ -5,7 +5,7 @@ pub mod client;
 mod tests;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use std::time::Duration;
 
 use super::header::name_addr::NameAddr;
@@ -106,6 +106,9 @@ pub struct Registrar {
     /// The earliest entry of each address in `expiries`: a phone that registers again and again adds no
     /// further ones.
     scheduled: HashMap<String, Instant>,
+    /// The addresses of record that have registered on a connection; may name too many, never too few. An entry
+    /// goes with its connection.
+    on_connection: HashMap<u64, BTreeSet<String>>,
 }
 
 /// One contact wish of a request.
@@ -236,6 +239,11 @@ impl Registrar {
             }
             Some(first) => {
                 self.schedule(aor, first);
+                for connection in list.iter().map(|binding| binding.flow.connection) {
+                    if connection > 0 {
+                        self.on_connection.entry(connection).or_default().insert(aor.to_owned());
+                    }
+                }
                 self.bindings.insert(aor.to_owned(), list);
             }
         }
@@ -258,20 +266,19 @@ impl Registrar {
     /// The connection of these bindings is gone. Those with a flow of their own go with it, because nobody
     /// can reach them any more (RFC 5626 §5.4 wants 430 for them).
     pub fn connection_closed(&mut self, connection: u64) -> Vec<String> {
-        if connection == 0 {
-            return Vec::new();
-        }
         let mut changed = Vec::new();
-        self.bindings.retain(|aor, list| {
+        for aor in self.on_connection.remove(&connection).unwrap_or_default() {
+            let Some(list) = self.bindings.get_mut(&aor) else { continue };
             let before = list.len();
             list.retain(|binding| binding.flow.connection != connection);
-            if list.len() != before {
-                changed.push(aor.clone());
+            let has_changed = list.len() != before;
+            if list.is_empty() {
+                self.bindings.remove(&aor);
             }
-            !list.is_empty()
-        });
-        // In order, so that the same inputs give the same outputs.
-        changed.sort();
+            if has_changed {
+                changed.push(aor);
+            }
+        }
         changed
     }
 

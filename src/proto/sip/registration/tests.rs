@@ -204,6 +204,34 @@ fn the_sixth_contact_is_refused_in_words() {
 }
 
 #[test]
+fn a_closed_connection_takes_its_own_bindings_and_no_others() {
+    let mut registrar = Registrar::default();
+    let mut register = |aor: &str, connection, contact: &str| {
+        let flow = Flow { transport: Transport::Tcp, connection, ..flow() };
+        let contact = format!("Contact: <sip:{contact}@h;transport=tcp>");
+        let request = register(contact.as_str(), 1, &[&contact]);
+        assert_eq!(status(&registrar.register(Instant::START, aor, &request, flow, &POLICY)), 200);
+    };
+    for (aor, connection, contact) in
+        [("1003", 1, "a"), ("1001", 1, "a"), ("1001", 2, "b"), ("1002", 1, "a"), ("1002", 0, "b")]
+    {
+        register(aor, connection, contact);
+    }
+    // It has moved to another connection.
+    let again = self::register("a2", 2, &["Contact: <sip:a@h;transport=tcp>"]);
+    let flow = Flow { transport: Transport::Tcp, connection: 3, ..flow() };
+    registrar.register(Instant::START, "1003", &again, flow, &POLICY);
+    assert_eq!(registrar.connection_closed(9), [""; 0]);
+    assert_eq!(registrar.connection_closed(0), [""; 0]);
+    assert_eq!(registrar.connection_closed(1), ["1001", "1002"]);
+    let left = |aor: &str| registrar.bindings(aor, Instant::START).len();
+    assert_eq!(["1001", "1002", "1003"].map(left), [1, 1, 1]);
+    assert_eq!(registrar.connection_closed(3), ["1003"]);
+    assert_eq!(registrar.connection_closed(2), ["1001"]);
+    assert_eq!((registrar.len(), registrar.on_connection.len()), (1, 0));
+}
+
+#[test]
 fn what_expires_is_gone_and_leaves_no_timer() {
     let mut b = bench();
     b.at(0, "c1", 1, &["Contact: <sip:a@h>;expires=100"]);

@@ -223,6 +223,14 @@ struct OpenClient {
     client: ClientKey,
     method: Method,
     body: Option<Vec<u8>>,
+    /// Nobody wants it any more: it is not sent again.
+    is_cancelled: bool,
+}
+
+impl OpenClient {
+    const fn new(client: ClientKey, method: Method, body: Option<Vec<u8>>) -> Self {
+        Self { client, method, body, is_cancelled: false }
+    }
 }
 
 /// A 2xx of ours that waits for its ACK (RFC 3261 §13.3.1.4).

@@ -102,7 +102,8 @@ impl Session {
     pub fn cancel_modify(&mut self, out: &mut Vec<Out>) {
         if self.retry.take().is_some() {
             out.push(Out::Event(Event::NotModified { status: 487 }));
-        } else if let Some(open) = &self.client {
+        } else if let Some(open) = &mut self.client {
+            open.is_cancelled = true;
             out.push(Out::Cancel { client: open.client, reason: None });
         }
     }
@@ -118,7 +119,7 @@ impl Session {
         self.add_credentials(&Method::Invite, &uri, body.as_deref(), &mut builder);
         let client = ClientKey(self.tokens.next_u64());
         let request = builder.finish_sdp(body.as_deref());
-        self.client = Some(OpenClient { client, method: Method::Invite, body });
+        self.client = Some(OpenClient::new(client, Method::Invite, body));
         out.push(Out::Send { client, dest, method: Method::Invite, request });
     }
 
@@ -150,18 +151,29 @@ impl Session {
         if self.state != State::Established {
             return;
         }
-        if self.is_challenge_met(response) || status == 422 && self.timer.is_raised_by(response) {
+        let is_wanted = !open.is_cancelled;
+        if is_wanted
+            && (self.is_challenge_met(response)
+                || status == 422 && self.timer.is_raised_by(response))
+        {
             return self.send_modify(open.body, out);
         }
         match status {
-            491 if self.glare_retries < GLARE_RETRIES_MAX && open.method == Method::Invite => {
+            491 if is_wanted
+                && self.glare_retries < GLARE_RETRIES_MAX
+                && open.method == Method::Invite =>
+            {
                 self.glare_retries += 1;
                 let at = now + self.glare_pause();
                 self.retry = Some(Retry { at, body: open.body });
             }
             // The dialog is gone over there (§12.2.1.2, RFC 5057 §5.1).
             408 | 481 => self.lost(out),
-            _ => out.push(Out::Event(Event::NotModified { status })),
+            _ => {
+                // Whoever cancelled it is told so, however it was refused.
+                let status = if is_wanted { status } else { 487 };
+                out.push(Out::Event(Event::NotModified { status }));
+            }
         }
     }
 

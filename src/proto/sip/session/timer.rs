@@ -4,8 +4,10 @@ use super::*;
 
 /// The Min-SE of a peer that names none (RFC 4028 §5).
 const MIN_SE_DEFAULT: Duration = Duration::from_secs(90);
-/// The longest interval that a 422 may raise ours to: a day.
+/// The longest interval that a Min-SE of others may raise ours to: a day.
 const EXPIRES_MAX: Duration = Duration::from_secs(86_400);
+/// How often the 422 of a peer, and of the proxies before it, may raise ours in one session.
+const RAISES_MAX: u8 = 4;
 /// How long before its end a session is given up by the side that waits for a refresh (RFC 4028 §10).
 const SLACK_MAX: Duration = Duration::from_secs(32);
 /// After a refresh that failed: the next one, unless the end comes first.
@@ -78,6 +80,7 @@ pub(super) struct Timer {
     refreshing: Refreshing,
     /// Min-SE that a 422 named; our requests repeat it.
     raised: Option<Duration>,
+    raises: u8,
     running: Option<Running>,
 }
 
@@ -92,7 +95,7 @@ struct Running {
 
 impl Timer {
     pub(super) const fn new(refreshing: Refreshing) -> Self {
-        Self { refreshing, raised: None, running: None }
+        Self { refreshing, raised: None, raises: 0, running: None }
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
@@ -129,10 +132,12 @@ impl Timer {
             return false;
         };
         let is_higher = self.wish().is_some_and(|ours| least > ours) && least <= EXPIRES_MAX;
-        if is_higher {
+        let is_raised = is_higher && self.raises < RAISES_MAX;
+        if is_raised {
+            self.raises += 1;
             self.raised = Some(least);
         }
-        is_higher
+        is_raised
     }
 
     /// The terms that our 2xx to a request states (RFC 4028 §9, table 2).
@@ -140,12 +145,17 @@ impl Timer {
         let knows = knows_timers(request);
         let Some(asked) = Asked::of(request) else {
             let expires = self.refreshing.expires;
+            // A proxy on the way may take no shorter one.
+            let least = request.text(HeaderName::MinSe).and_then(|text| seconds(&text));
+            let least = least.unwrap_or_default().min(EXPIRES_MAX);
             // Unasked, but only where the peer knows what it means.
-            return (knows && !expires.is_zero()).then_some(Terms { expires, is_ours: true });
+            return (knows && !expires.is_zero())
+                .then_some(Terms { expires: expires.max(least), is_ours: true });
         };
         // A proxy asked for it on behalf of a peer that knows nothing of it: we refresh.
         let is_ours = !knows || asked.is_client == Some(false);
-        Some(Terms { expires: asked.expires.max(self.refreshing.min_se), is_ours })
+        // Below our Min-SE only if nobody could be told so; what was asked for must not grow.
+        Some(Terms { expires: asked.expires.max(MIN_SE_DEFAULT), is_ours })
     }
 
     pub(super) fn add_to_success(&self, request: &Message, builder: &mut Builder) {
@@ -231,7 +241,7 @@ impl Session {
         self.timer.add_to_request(&mut builder);
         self.add_credentials(&Method::Update, &uri, None, &mut builder);
         let client = ClientKey(self.tokens.next_u64());
-        self.client = Some(OpenClient { client, method: Method::Update, body: None });
+        self.client = Some(OpenClient::new(client, Method::Update, None));
         out.push(Out::Send { client, dest, method: Method::Update, request: builder.finish() });
     }
 

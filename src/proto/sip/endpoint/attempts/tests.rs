@@ -147,6 +147,10 @@ fn says(question: &Question) -> Answer {
             };
             Answer::Srv((1..=3).map(record).collect())
         }
+        (Question::Srv(_), "_sip._udp.both.example" | "_sip._tcp.both.example") => {
+            let target = "h1.both.example".to_owned();
+            Answer::Srv(vec![Srv { priority: 1, weight: 0, port: 5060, target }])
+        }
         (Question::Srv(_), _) => Answer::Srv(Vec::new()),
         (Question::Addresses(_), name) => {
             let last = name.strip_prefix('h').and_then(|rest| rest.get(..1));
@@ -355,6 +359,20 @@ fn row_038_a_large_request_goes_by_tcp_and_by_udp_if_that_is_refused() {
         s.run(33);
         s.sent.clear();
     }
+}
+
+/// Row 38: a server that has both transports by itself is asked once by each.
+#[test]
+fn row_038_no_place_is_tried_twice() {
+    let mut s = Scene::new();
+    let host = Host::parse("both.example").unwrap();
+    let dest = Dest::Hop(NextHop { transport: None, host, port: None });
+    s.ask(&Method::Register, dest, 2_000, Large::ToTcp);
+    s.fail();
+    s.fail();
+    assert_eq!(s.sent(), ["REGISTER tcp:192.0.2.1:5060 TCP", "REGISTER udp:192.0.2.1:5060 UDP .1"]);
+    assert!(s.told().ends_with("Transport"));
+    assert_eq!(s.endpoint.counts(), (0, 0));
 }
 
 /// Row 38: not at 1300 bytes, not where the trunk does not want it, not on a flow, not after a 503.
