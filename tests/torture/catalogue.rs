@@ -122,7 +122,7 @@ fn from_the_field() -> Vec<Case> {
         ok("< in a quoted name", "200", options_with("From: <", "From: \"a < b, c\" <")),
         ok(
             "Refer-To with Replaces",
-            "405",
+            "403",
             request(
                 "REFER",
                 "sip:b@b.example",
