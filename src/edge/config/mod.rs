@@ -5,6 +5,7 @@ mod decode;
 mod diagnostic;
 mod item;
 mod plan;
+mod protect;
 mod reference;
 mod settings;
 mod source;

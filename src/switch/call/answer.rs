@@ -51,6 +51,7 @@ impl Call {
         self.note(now, &label, "call.answered", "answered");
         let ring_ms = self.elapsed(now).as_millis().to_string();
         let party = self.branches.get(index).map(|leg| leg.party.clone()).unwrap_or_default();
+        out.push(Output::Answered(party.clone()));
         self.event("call.answered", vec![("party", party), ("ring_ms", ring_ms)], out);
         self.phase = Phase::Talking;
         self.answered = Some(self.wall(now));

@@ -102,6 +102,7 @@ pub struct Call {
     /// The best refusal so far, and the status it came with.
     refusal: Option<(&'static Cause, u16)>,
     redirects: u8,
+    is_emergency: bool,
     ring_deadline: Option<Instant>,
     try_deadline: Option<Instant>,
     close_deadline: Option<Instant>,
@@ -140,6 +141,7 @@ impl Call {
             modifying: None,
             refusal: None,
             redirects: 0,
+            is_emergency: start.is_emergency,
             ring_deadline: None,
             try_deadline: None,
             close_deadline: None,
@@ -154,6 +156,9 @@ impl Call {
             is_recorded: false,
             sip_out: Vec::new(),
         };
+        if let Some((what, text)) = start.remark {
+            call.note(now, "", what, text);
+        }
         call.setup(now, start.incoming, start.plan, start.first, out);
         call
     }

@@ -82,6 +82,8 @@ pub enum Output {
         /// Where its signalling comes from.
         source: Option<IpAddr>,
     },
+    /// It was answered by this party: an extension, or a trunk's name.
+    Answered(String),
     /// Where does this number lead now? Answered by [`Input::Located`].
     Locate(String),
     /// For the media plane.

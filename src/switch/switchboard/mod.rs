@@ -6,6 +6,8 @@
 
 mod admit;
 mod calls;
+mod gate;
+mod meter;
 mod register;
 mod strays;
 mod targets;
@@ -31,9 +33,12 @@ use crate::proto::time::{Instant, Wall};
 use crate::proto::token::Tokens;
 use crate::switch::call::{self, Origin, Start};
 use crate::switch::cdr::record::CallId;
+use crate::switch::guard::{Guard, GuardCounts};
+use crate::switch::route::caps::{Meter, Whose};
 use crate::switch::snapshot::Snapshot;
 
 pub use calls::OriginateError;
+pub use gate::Load;
 pub use trunks::TrunkView;
 
 /// The owner number of transactions that belong to no call.
@@ -83,6 +88,8 @@ struct DialogEntry {
     call: CallId,
     peer: Origin,
     source: Option<IpAddr>,
+    /// The source that the guard was told of.
+    counted: Option<IpAddr>,
 }
 
 /// What is known of a live call here.
@@ -95,6 +102,8 @@ struct CallEntry {
     open: Vec<calls::OpenRequest>,
     /// INVITEs of its own that may still wait for an answer: cancelled if it ends without doing so.
     invites: Vec<ClientKey>,
+    /// Whose minutes it talks.
+    charges: Vec<meter::Charge>,
 }
 
 /// Counts for `status` and `doctor`.
@@ -116,6 +125,10 @@ pub struct Counts {
     pub dropped: u64,
     /// Requests challenged since the start.
     pub challenged: u64,
+    /// Requests refused for load since the start.
+    pub shed: u64,
+    /// What the guard counts.
+    pub guard: GuardCounts,
 }
 
 /// The switchboard.
@@ -140,6 +153,11 @@ pub struct Switchboard {
     resolved: HashMap<String, Vec<(IpAddr, Instant)>>,
     /// Sessions that nobody wanted any more, latest last: transaction and the peer's tag.
     strays: VecDeque<(ClientKey, String)>,
+    guard: Guard,
+    meter: Meter,
+    /// Until when requests outside dialogs are refused for load.
+    busy_until: Instant,
+    shed: u64,
     is_draining: bool,
     dropped: u64,
     challenged: u64,
@@ -170,6 +188,10 @@ impl Switchboard {
             ),
             registrar: Registrar::default(),
             no_secret: tokens.call_id(),
+            guard: Guard::new(snapshot.guard.clone(), tokens.fork()),
+            meter: Meter::default(),
+            busy_until: Instant::START,
+            shed: 0,
             tokens,
             epoch,
             user_agent: format!("Tandem/{version}"),
@@ -199,6 +221,7 @@ impl Switchboard {
         self.sync_registrants(now);
         let names = peer_names(&self.snapshot);
         self.resolved.retain(|name, _| names.contains(name));
+        self.guard_reloaded(out);
         let mut gone: Vec<_> = self
             .registrar
             .addresses()
@@ -247,6 +270,7 @@ impl Switchboard {
             }
             None => false,
         });
+        self.guard.bound(aor, bindings.iter().map(|binding| binding.flow.remote).collect());
         self.registrar.restore(aor, bindings);
     }
 
@@ -262,6 +286,7 @@ impl Switchboard {
         list.retain(|(ip, at)| now.since(*at) < ADDRESS_KEPT && !addresses.contains(ip));
         list.splice(0..0, addresses.iter().map(|ip| (*ip, now)));
         list.truncate(ADDRESSES_MAX);
+        self.guard_knows(addresses.iter().copied());
     }
 
     /// Counts for `status` and `doctor`.
@@ -277,11 +302,16 @@ impl Switchboard {
             nonces: self.authenticator.remembered(),
             dropped: self.dropped,
             challenged: self.challenged,
+            shed: self.shed,
+            guard: self.guard.counts(),
         }
     }
 
     /// A datagram or a framed message arrived.
     pub fn receive(&mut self, now: Instant, flow: Flow, bytes: &[u8], out: &mut Vec<Output>) {
+        if !self.admits(now, &flow, bytes, out) {
+            return;
+        }
         if stun::is_stun(bytes) {
             let answer = stun::binding_response(bytes, flow.remote);
             out.extend(answer.map(|packet| Output::Transmit {
@@ -315,7 +345,8 @@ impl Switchboard {
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
         let registrants = self.registrants.values().filter_map(Registrant::next_timeout).min();
-        [self.endpoint.next_timeout(), self.registrar.next_timeout(), registrants]
+        let guard = self.guard.next_timeout();
+        [self.endpoint.next_timeout(), self.registrar.next_timeout(), registrants, guard]
             .into_iter()
             .flatten()
             .min()
@@ -328,6 +359,8 @@ impl Switchboard {
             self.bindings_changed(now, &aor, "expired", out);
         }
         self.run_registrants(now, out);
+        self.guard.handle_timeout(now);
+        self.guard_events(out);
     }
 
     /// Lets the endpoint act and serves what comes of it.

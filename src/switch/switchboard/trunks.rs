@@ -28,11 +28,7 @@ impl Switchboard {
     /// The trunk that a request comes from: by its address, by its registration to us, or by the Contact
     /// that we registered with it.
     pub(super) fn trunk_of(&self, now: Instant, flow: &Flow, request: &Message) -> Option<String> {
-        let by_address = self.snapshot.trunks.iter().find(|trunk| {
-            trunk.mode != TrunkMode::Account
-                && trunk.peers.iter().any(|peer| self.is_peer(peer, flow))
-        });
-        if let Some(trunk) = by_address {
+        if let Some(trunk) = self.trunk_by_address(flow) {
             return Some(trunk.name.clone());
         }
         let by_registration = self.snapshot.trunks.iter().find(|trunk| {
@@ -58,6 +54,14 @@ impl Switchboard {
                     .is_some_and(|address| address.ip() == flow.remote.ip())
         };
         self.registrants.iter().find(ours).map(|(name, _)| name.clone())
+    }
+
+    /// The trunk that has the flow's address among its peers.
+    pub(super) fn trunk_by_address(&self, flow: &Flow) -> Option<&Trunk> {
+        self.snapshot.trunks.iter().find(|trunk| {
+            trunk.mode != TrunkMode::Account
+                && trunk.peers.iter().any(|peer| self.is_peer(peer, flow))
+        })
     }
 
     /// Is the flow one of this peer? On an address of the machine itself many programs live, so there the
