@@ -5,7 +5,6 @@ mod media;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use super::config::Loaded;
 use super::media_io::MediaEvent;
 use super::sip_io::{Arrival, SipIo};
 use super::store::StoredBinding;
+use super::supervisor::Paths;
 use crate::proto::sip::registration::Binding;
 use crate::proto::sip::transport::{Flow, Transport};
 use crate::proto::time::{Instant, Wall};
@@ -56,8 +56,8 @@ pub struct Setup {
     pub commands: mpsc::Receiver<CommandRequest>,
     /// The configuration in force and where it is read from.
     pub loaded: Loaded,
-    /// The configuration folder.
-    pub config_dir: PathBuf,
+    /// Where it is read from, and where the last good one is kept.
+    pub paths: Paths,
     /// Becomes true when the daemon is to stop.
     pub stop: watch::Receiver<bool>,
     /// How long live calls may go on after that.
@@ -77,7 +77,7 @@ struct SwitchboardTask {
     tools: Tools,
     calls: HashMap<CallId, LiveCall>,
     loaded: Loaded,
-    config_dir: PathBuf,
+    paths: Paths,
     out: Vec<Output>,
     overfull: u64,
     is_draining: bool,
@@ -96,7 +96,7 @@ pub async fn run(setup: Setup) {
         mut media,
         mut commands,
         loaded,
-        config_dir,
+        paths,
         mut stop,
         drain,
     } = setup;
@@ -107,7 +107,7 @@ pub async fn run(setup: Setup) {
         tools,
         calls: HashMap::new(),
         loaded,
-        config_dir,
+        paths,
         out: Vec::new(),
         overfull: 0,
         is_draining: false,

@@ -18,7 +18,12 @@ pub(super) fn status(status: &StatusReply, paint: Paint) -> String {
     };
     let draining = if status.is_draining { ", draining: no new calls" } else { "" };
     line("tandemd", format!("{}, up {}{draining}", status.version, span(status.uptime_seconds)));
-    line("configuration", format!("revision {}", status.revision));
+    let last_good = if status.is_last_good {
+        ", THE LAST GOOD ONE: the files have errors, see tandem check"
+    } else {
+        ""
+    };
+    line("configuration", format!("revision {}{last_good}", status.revision));
     let (calls, answered) = (status.calls, status.calls_answered);
     line("calls", format!("{calls} of at most {}, {answered} answered", status.calls_max));
     line("phones", format!("{} of {} registered", status.phones_registered, status.phones));

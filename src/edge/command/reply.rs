@@ -34,6 +34,9 @@ pub struct StatusReply {
     pub trunks: u64,
     /// Trunks that calls can use now.
     pub trunks_up: u64,
+    /// Did the daemon start with its copy of the last good configuration, because the files have errors?
+    #[serde(default)]
+    pub is_last_good: bool,
     /// Sources that get no answer now.
     #[serde(default)]
     pub banned: u64,

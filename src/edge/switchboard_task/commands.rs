@@ -98,6 +98,7 @@ impl SwitchboardTask {
                 .filter(|trunk| matches!(trunk.state, "up" | "configured"))
                 .count() as u64,
             banned: counts.guard.banned as u64,
+            is_last_good: self.loaded.is_last_good,
             listen: self
                 .sip
                 .locals()
@@ -233,7 +234,7 @@ impl SwitchboardTask {
 
     /// Reads the files on another thread; the outcome comes back to the loop.
     fn reload(&self, is_dry_run: bool, request: CommandRequest) {
-        let (dir, tx) = (self.config_dir.clone(), self.reload_tx.clone());
+        let (dir, tx) = (self.paths.config.clone(), self.reload_tx.clone());
         tokio::task::spawn_local(async move {
             let read =
                 tokio::task::spawn_blocking(move || config::load(Path::new(&dir)).map(Box::new))
@@ -267,11 +268,14 @@ impl SwitchboardTask {
             .iter()
             .filter_map(|warning| serde_json::to_value(warning).ok())
             .collect();
-        let revision = if is_dry_run || plan.is_empty() {
+        let revision = if is_dry_run || plan.is_empty() && !self.loaded.is_last_good {
             self.loaded.snapshot.revision
         } else {
             self.apply(loaded)
         };
+        if !is_dry_run {
+            self.keep_configuration();
+        }
         let text = plan.to_string();
         if !is_dry_run {
             tracing::info!(revision, plan = %text, "configuration reloaded");
@@ -286,6 +290,16 @@ impl SwitchboardTask {
             plan: serde_json::to_value(&plan).unwrap_or_default(),
             warnings,
         }));
+    }
+
+    /// Keeps a copy of what is in force for a start over a broken one.
+    fn keep_configuration(&self) {
+        let (config, state) = (self.paths.config.clone(), self.paths.state.clone());
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = config::keep(&config, &state) {
+                tracing::error!(%error, "no copy of the configuration could be kept");
+            }
+        });
     }
 
     /// Who is banned or limited, and for what.

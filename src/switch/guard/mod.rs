@@ -45,8 +45,8 @@ mod points {
     pub(super) const MALFORMED: u32 = 5;
     /// A wrong user or password.
     pub(super) const FAILED_LOGIN: u32 = 10;
-    /// A program known for scanning.
-    pub(super) const SCANNER: u32 = 50;
+    /// A program known for scanning: two packets within a minute are a ban.
+    pub(super) const SCANNER: u32 = 60;
 }
 
 /// How long a limit that was reached is not told again.
