@@ -97,10 +97,22 @@ fn row_162_a_ban_does_not_stop_it_and_the_ban_stays() {
     w.run_for(1_500);
     assert_eq!(heard(&w), (true, true));
     assert_eq!(w[carrier].requests("INVITE").len(), 1);
-    // Its dialog is known, but what it sends is not read while the ban lasts; the carrier ends the call.
-    w.hang_up(carrier);
+    // Its dialog is served, and nothing else of it.
+    w.run_for(40_000);
+    assert_eq!(heard(&w), (true, true), "it was acknowledged");
+    let before = w[c].got.len();
+    w[c].habits.repeats = false;
+    w.dial(c, "1001");
+    w.run_for(500);
+    assert_eq!(w[c].got.len(), before);
+    assert_eq!(w.board.guard().counts().banned, 1);
+    let now = w.now;
+    w[c].hang_up(now, 0);
+    w.flush(c.0);
+    w.run_for(200);
+    assert_eq!(w[c].statuses("BYE"), [200]);
     w.assert_empty();
-    assert_eq!(outcome(&w).0, "normal");
+    assert_eq!(outcome(&w), ("normal", "caller", true));
 }
 
 /// Emergency numbers are no way around the ban for somebody who guesses passwords.

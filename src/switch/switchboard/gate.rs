@@ -35,15 +35,17 @@ impl Switchboard {
         out: &mut Vec<Output>,
     ) -> bool {
         let source = Source::of(flow.remote.ip());
-        if self.guard.is_banned(now, source) {
+        // An emergency call from a banned source has a dialog like any other; what is new is stopped after parsing.
+        let has_dialog = self.guard.has_dialog(source);
+        if !has_dialog && self.guard.is_banned(now, source) {
             return self.is_emergency_line(bytes) && self.guard.emergency(now);
         }
         // Responses find a transaction of ours or nothing; keep-alives are not answered.
         if bytes.starts_with(b"SIP/2.0 ") || bytes.len() <= 4 || self.is_friend(flow) {
             return true;
         }
-        if self.is_emergency_line(bytes) {
-            return self.guard.emergency(now);
+        if self.is_emergency_line(bytes) && self.guard.emergency(now) {
+            return true;
         }
         if self.guard.scanner(bytes).is_some() {
             self.guard.scanned(now, source);
@@ -51,7 +53,7 @@ impl Switchboard {
             return false;
         }
         // Where a dialog goes, only what lies outside it counts: that is known after parsing.
-        if self.guard.has_dialog(source) || self.guard.request(now, source) {
+        if has_dialog || self.guard.request(now, source) {
             return true;
         }
         self.guard_events(out);
@@ -69,7 +71,7 @@ impl Switchboard {
         let is_counted = !self.guard.has_dialog(source)
             || self.is_friend(&asked.flow)
             || self.is_emergency(&asked.request);
-        if is_counted || self.guard.request(now, source) {
+        if is_counted || !self.guard.is_banned(now, source) && self.guard.request(now, source) {
             return false;
         }
         self.guard_events(out);
