@@ -55,10 +55,7 @@ pub enum StartError {
 ///
 /// See [`StartError`]; nothing is left open.
 pub async fn run(paths: Paths) -> Result<(), StartError> {
-    let loaded = config::load(&paths.config).map_err(StartError::Configuration)?;
-    for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
-    }
+    let loaded = read_configuration(&paths)?;
     let clock = Clock::start();
     raise_file_limit();
     let store = open_store(&paths.state)?;
@@ -88,7 +85,7 @@ pub async fn run(paths: Paths) -> Result<(), StartError> {
     let drain = loaded.snapshot.limits.drain;
     notify(&[sd_notify::NotifyState::Ready]);
     events.publish("daemon.started", &serde_json::json!({ "version": env!("CARGO_PKG_VERSION") }));
-    let config_dir = paths.config.clone();
+    keep_configuration(&paths, &loaded, &events);
     let setup = Setup {
         switchboard,
         sip,
@@ -97,7 +94,7 @@ pub async fn run(paths: Paths) -> Result<(), StartError> {
         media: media_rx,
         commands,
         loaded,
-        config_dir,
+        paths,
         stop,
         drain,
     };
@@ -116,6 +113,33 @@ pub async fn run(paths: Paths) -> Result<(), StartError> {
         Err(_) => tracing::error!("the end itself failed"),
     }
     Ok(())
+}
+
+/// Reads the files, or the last good copy of them, and says what is wrong.
+fn read_configuration(paths: &Paths) -> Result<Loaded, StartError> {
+    let (loaded, errors) = config::load_or_last_good(&paths.config, &paths.state)
+        .map_err(StartError::Configuration)?;
+    for finding in &errors {
+        tracing::error!("{finding}");
+    }
+    if loaded.is_last_good {
+        tracing::error!(
+            "THE CONFIGURATION HAS ERRORS: started with the last good one; correct the files and reload"
+        );
+    }
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(loaded)
+}
+
+/// Keeps a copy of what the daemon started with, or tells that it started with one.
+fn keep_configuration(paths: &Paths, loaded: &Loaded, events: &EventLog) {
+    if loaded.is_last_good {
+        events.publish("config.fallback", &serde_json::json!({}));
+    } else if let Err(error) = config::keep(&paths.config, &paths.state) {
+        tracing::error!(%error, "no copy of the configuration could be kept");
+    }
 }
 
 fn open_store(state: &Path) -> Result<Store, StartError> {

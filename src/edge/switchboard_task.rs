@@ -4,7 +4,6 @@ mod commands;
 mod media;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use super::config::Loaded;
 use super::media_io::MediaEvent;
 use super::sip_io::{Arrival, SipIo};
 use super::store::StoredBinding;
+use super::supervisor::Paths;
 use crate::proto::sip::registration::Binding;
 use crate::proto::sip::transport::{Flow, Transport};
 use crate::proto::time::{Instant, Wall};
@@ -25,7 +25,7 @@ use crate::switch::call::{self, Input};
 use crate::switch::cause;
 use crate::switch::cdr::record::{CallId, HungUpBy};
 use crate::switch::snapshot::Snapshot;
-use crate::switch::switchboard::{Output, Switchboard};
+use crate::switch::switchboard::{Load, Output, Switchboard};
 
 /// Batches of outputs of all calls on their way here. When it is full the calls wait, which slows only
 /// them: the switchboard itself never waits for a call.
@@ -53,8 +53,8 @@ pub struct Setup {
     pub commands: mpsc::Receiver<CommandRequest>,
     /// The configuration in force and where it is read from.
     pub loaded: Loaded,
-    /// The configuration folder.
-    pub config_dir: PathBuf,
+    /// Where it is read from, and where the last good one is kept.
+    pub paths: Paths,
     /// Becomes true when the daemon is to stop.
     pub stop: watch::Receiver<bool>,
     /// How long live calls may go on after that.
@@ -64,6 +64,7 @@ pub struct Setup {
 /// A live call as the task knows it.
 struct LiveCall {
     mailbox: mpsc::Sender<Told>,
+    is_emergency: bool,
 }
 
 /// The task's state.
@@ -73,10 +74,12 @@ struct SwitchboardTask {
     tools: Tools,
     calls: HashMap<CallId, LiveCall>,
     loaded: Loaded,
-    config_dir: PathBuf,
+    paths: Paths,
     out: Vec<Output>,
     overfull: u64,
     is_draining: bool,
+    /// It was told to stop twice: nothing is waited for any more.
+    is_leaving: bool,
     reload_tx: mpsc::Sender<commands::Reloaded>,
 }
 
@@ -90,7 +93,7 @@ pub async fn run(setup: Setup) {
         mut media,
         mut commands,
         loaded,
-        config_dir,
+        paths,
         mut stop,
         drain,
     } = setup;
@@ -101,10 +104,11 @@ pub async fn run(setup: Setup) {
         tools,
         calls: HashMap::new(),
         loaded,
-        config_dir,
+        paths,
         out: Vec::new(),
         overfull: 0,
         is_draining: false,
+        is_leaving: false,
         reload_tx,
     };
     let mut buffer = vec![0_u8; DATAGRAM_MAX];
@@ -131,8 +135,7 @@ pub async fn run(setup: Setup) {
             Some(request) = commands.recv() => task.command(request),
             Some(reloaded) = reloads.recv() => task.reloaded(reloaded),
             () = sleep_opt(next) => {
-                let now = task.tools.clock.now();
-                task.switchboard.handle_timeout(now, &mut task.out);
+                task.timeout(outputs.len());
             }
             Ok(()) = stop.changed() => {
                 let patience = task.drain(drain);
@@ -142,8 +145,7 @@ pub async fn run(setup: Setup) {
             }
             () = sleep_opt(hang_up_at) => {
                 hang_up_at = None;
-                leave_at = Some(task.soon(HANG_UP_TIME));
-                task.hang_up_all();
+                leave_at = task.hang_up_all();
             }
             () = sleep_opt(leave_at) => break,
         }
@@ -164,6 +166,7 @@ impl SwitchboardTask {
 
     /// Takes no more calls. The first signal leaves the live ones some time, the second none.
     fn drain(&mut self, time: Duration) -> Duration {
+        self.is_leaving = self.is_draining;
         let patience = if self.is_draining { Duration::ZERO } else { time };
         self.is_draining = true;
         self.switchboard.drain();
@@ -236,7 +239,8 @@ impl SwitchboardTask {
 
     fn start_call(&mut self, start: call::Start) {
         let (mailbox, inbox) = mpsc::channel(MAILBOX_MAX);
-        self.calls.insert(start.began.call, LiveCall { mailbox });
+        let is_emergency = start.is_emergency;
+        self.calls.insert(start.began.call, LiveCall { mailbox, is_emergency });
         tokio::task::spawn_local(call_task::run(start, self.tools.clone(), inbox));
     }
 
@@ -256,6 +260,10 @@ impl SwitchboardTask {
     }
 
     fn publish(&self, kind: &'static str, fields: Vec<(&'static str, String)>) {
+        if kind.starts_with("guard.") || kind == "overload" {
+            let words: Vec<_> = fields.iter().map(|(name, v)| format!("{name}={v}")).collect();
+            tracing::warn!(what = %words.join(" "), "{kind}");
+        }
         if kind == "auth.failed" {
             let get = |wanted: &str| {
                 fields.iter().find(|(name, _)| *name == wanted).map_or("", |(_, value)| value)
@@ -281,11 +289,26 @@ impl SwitchboardTask {
         }
     }
 
-    fn hang_up_all(&mut self) {
-        let calls: Vec<_> = self.calls.keys().copied().collect();
+    /// Hangs up, and says when to leave. An emergency call is not cut off, and waited for: who must stop at once
+    /// says so a second time.
+    fn hang_up_all(&mut self) -> Option<Deadline> {
+        let is_kept = |live: &LiveCall| live.is_emergency && !self.is_leaving;
+        let calls: Vec<_> =
+            self.calls.iter().filter(|(_, live)| !is_kept(live)).map(|(call, _)| *call).collect();
         for call in calls {
             self.tell_call(call, Box::new(Input::HangUp(&cause::SHUTTING_DOWN, HungUpBy::System)));
         }
+        let is_waited_for = !self.is_leaving && self.calls.values().any(|live| live.is_emergency);
+        (!is_waited_for).then(|| self.soon(HANG_UP_TIME))
+    }
+
+    /// Runs what is due, and says how much there is to do: how late that is, and what waits of the calls.
+    fn timeout(&mut self, queued: usize) {
+        let now = self.tools.clock.now();
+        let due = self.switchboard.next_timeout().unwrap_or(now);
+        let load = Load { lag: now.since(due), queued, queue_max: OUTPUTS_MAX };
+        self.switchboard.loaded(now, load, &mut self.out);
+        self.switchboard.handle_timeout(now, &mut self.out);
     }
 
     /// Puts a checked configuration in force.

@@ -71,6 +71,12 @@ catalogue! {
     WRONG_PASSWORD = "wrong_password", 403, 21, Caller, false, "the login was refused";
     /// The source may not place this call.
     FORBIDDEN = "forbidden", 403, 21, Caller, false, "this call is not allowed";
+    /// The phone may not dial this class of destinations.
+    CLASS_CLOSED = "class_closed", 403, 21, Caller, false, "this class of destinations is closed";
+    /// A cap on calls or minutes was reached, of the phone or of every trunk of the route.
+    CAP_REACHED = "cap_reached", 403, 21, Caller, false, "a cap on calls or minutes was reached";
+    /// The From names another user than the one who logged in.
+    OTHER_IDENTITY = "other_identity", 403, 21, Caller, false, "the caller claims to be somebody else";
     /// The far end refused us (401, 403, 407 after our credentials).
     REFUSED_BY_PEER = "refused_by_peer", 403, 21, Network, false, "the far end refused the call";
     /// Max-Forwards ran out.

@@ -12,6 +12,8 @@ use regex::Regex;
 use crate::proto::sip::auth::digest::Algorithm;
 use crate::proto::sip::session::Refreshing;
 pub use crate::proto::sip::transport::Transport;
+pub use crate::switch::guard::GuardSettings;
+pub use crate::switch::route::caps::{CapsWish, DialSettings, Rights};
 
 /// A password; its `Debug` shows nothing.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -68,6 +70,18 @@ pub struct SipSettings {
     pub authenticate_options: bool,
     /// The name servers that are asked for peers; the system's if there are none.
     pub nameservers: Vec<SocketAddr>,
+    /// What happens to a call whose From names another user than the one who logged in.
+    pub other_from: OtherFrom,
+}
+
+/// What happens to a call whose From names somebody else than the phone that logged in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum OtherFrom {
+    /// The called side is shown who logged in.
+    #[default]
+    Replace,
+    /// 403.
+    Refuse,
 }
 
 impl Default for SipSettings {
@@ -88,6 +102,7 @@ impl Default for SipSettings {
             refreshing: Refreshing::default(),
             authenticate_options: false,
             nameservers: Vec::new(),
+            other_from: OtherFrom::default(),
         }
     }
 }
@@ -121,6 +136,10 @@ impl Default for MediaSettings {
 pub struct Limits {
     /// Calls at the same time; the next one gets 503.
     pub calls_max: usize,
+    /// Transactions at the same time; above it requests outside dialogs get 503.
+    pub transactions_max: usize,
+    /// How late the daemon may be with its work; above it requests outside dialogs get 503. Zero: never.
+    pub lag_max: Duration,
     /// SIP connections (TCP) at the same time; the next one is closed.
     pub connections_max: usize,
     /// How long live calls may go on after the daemon was told to stop.
@@ -129,7 +148,35 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { calls_max: 10_000, connections_max: 20_000, drain: Duration::from_secs(30) }
+        Self {
+            calls_max: 10_000,
+            transactions_max: 200_000,
+            lag_max: Duration::from_secs(2),
+            connections_max: 20_000,
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+/// `[emergency]`: numbers that are exempt from every limit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EmergencySettings {
+    /// The numbers.
+    pub numbers: Vec<String>,
+    /// What people are used to dial before an outside number; an emergency number counts behind it too.
+    pub prefixes: Vec<String>,
+    /// Where they go, in order; if empty, to every trunk in the order of the file.
+    pub trunks: Vec<String>,
+}
+
+impl Default for EmergencySettings {
+    fn default() -> Self {
+        let list = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        Self {
+            numbers: list(&["110", "112", "119", "120", "122", "911"]),
+            prefixes: list(&["0", "9"]),
+            trunks: Vec::new(),
+        }
     }
 }
 
@@ -146,6 +193,8 @@ pub struct Phone {
     pub contacts_max: Option<usize>,
     /// Its own ring time.
     pub ring_timeout: Option<Duration>,
+    /// Whom it may be and what it may dial.
+    pub rights: Rights,
 }
 
 /// How a trunk and we know each other.
@@ -224,6 +273,8 @@ pub struct Trunk {
     pub large_to_tcp: bool,
     /// How often each peer of a `peer` trunk is sent OPTIONS; zero never.
     pub probe: Duration,
+    /// Caps of its own on calls that leave by it.
+    pub caps: CapsWish,
 }
 
 /// What a number or a dialled extension leads to.
@@ -268,6 +319,12 @@ pub struct Snapshot {
     pub media: MediaSettings,
     /// `[limits]`.
     pub limits: Limits,
+    /// `[guard]`.
+    pub guard: GuardSettings,
+    /// `[dial]`.
+    pub dial: DialSettings,
+    /// `[emergency]`.
+    pub emergency: EmergencySettings,
     /// By extension.
     pub phones: HashMap<String, Phone>,
     /// In the order of the file.

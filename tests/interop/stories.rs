@@ -416,3 +416,22 @@ fn a_stop_lets_the_live_call_finish() {
     caller.succeed();
     called.succeed();
 }
+
+/// Row 162: the drain ends the other calls after a second, and waits for this one.
+#[test]
+fn row_162_an_emergency_call_is_not_cut_off_by_the_drain() {
+    let carrier = free_port();
+    let mut daemon = exchange_with(carrier, free_port(), "[limits]\ndrain_seconds = 1\n");
+    let _called = Sipp::start(&daemon, "uas_answer.xml", &[("then", HUNG_UP)], carrier, &[]);
+    let then = format!("<pause milliseconds=\"6000\" />{}<recv response=\"200\" />", phone_bye());
+    let put = [("secret", SECRETS[0].1), ("status", "200"), ("talk", then.as_str())];
+    std::thread::scope(|scope| {
+        let calling = scope.spawn(|| login_and_call(&daemon, "110", &put));
+        daemon.wait_for("the talk", |daemon| daemon.ask(&["status"])["calls_answered"] == 1);
+        daemon.terminate();
+        calling.join().unwrap();
+    });
+    assert_eq!(daemon.wait_for_exit(), Some(0));
+    daemon.start_again();
+    one_record(&daemon, "normal");
+}

@@ -105,3 +105,24 @@ fn a_phone_is_reached_after_a_restart_without_registering_again() {
     called_after(&daemon, &mut alice, &mut bob);
     assert_eq!(daemon.wait_for_records(2).len(), 2);
 }
+
+/// Row 162, half-broken configuration: a restart over it starts with the last good one, and says so.
+#[test]
+fn a_daemon_restarted_over_a_broken_configuration_starts_with_the_last_good_one() {
+    let mut daemon = daemon(&[]);
+    let good = daemon.read("phones.toml");
+    assert_eq!(daemon.ask(&["status"])["is_last_good"], false);
+    daemon.write("phones.toml", "[[phone]]\nextension = 1001\n");
+    assert!(daemon.stop());
+    daemon.start_again();
+    let status = daemon.ask(&["status"]);
+    assert_eq!((&status["is_last_good"], &status["revision"]), (&true.into(), &1.into()));
+    let (mut alice, mut bob) = (phone(&daemon, 0), phone(&daemon, 1));
+    let (a, _) = connect(&mut alice, &mut bob);
+    hang_up((&mut alice, &a), &mut bob);
+    assert!(!daemon.run(&["reload"]).status.success(), "still broken");
+    daemon.write("phones.toml", &good);
+    assert!(daemon.run(&["reload"]).status.success());
+    assert_eq!(daemon.ask(&["status"])["is_last_good"], false);
+    assert!(daemon.stop());
+}

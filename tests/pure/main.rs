@@ -13,8 +13,11 @@ mod sim;
 
 mod scene;
 
+mod abuse;
 mod calls;
+mod cost;
 mod dialogs;
+mod emergency;
 mod forks;
 mod located;
 mod methods;

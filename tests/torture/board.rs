@@ -11,8 +11,8 @@ use tandem::proto::time::{Instant, Wall};
 use tandem::switch::call::{self, Call, MediaOp, Ports};
 use tandem::switch::cdr::record::CallId;
 use tandem::switch::snapshot::{
-    Destination, Limits, Number, PeerAddress, Phone, Secret, SipSettings, Snapshot, Trunk,
-    TrunkMode,
+    CapsWish, Destination, Limits, Number, PeerAddress, Phone, Rights, Secret, SipSettings,
+    Snapshot, Trunk, TrunkMode,
 };
 use tandem::switch::switchboard::{Output, Switchboard};
 
@@ -215,6 +215,7 @@ fn snapshot() -> Snapshot {
         try_timeout: std::time::Duration::from_secs(6),
         large_to_tcp: true,
         probe: std::time::Duration::ZERO,
+        caps: CapsWish::default(),
     };
     let phone = Phone {
         extension: "1001".into(),
@@ -222,6 +223,7 @@ fn snapshot() -> Snapshot {
         secret: Secret("a password".into()),
         contacts_max: None,
         ring_timeout: None,
+        rights: Rights::default(),
     };
     Snapshot {
         sip: SipSettings { authenticate_options: true, ..SipSettings::default() },

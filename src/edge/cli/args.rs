@@ -75,6 +75,11 @@ pub(super) enum Verb {
     },
     /// Count what the daemon holds; exit code 1 if something is left over
     Doctor,
+    /// List who is banned or limited, or forgive an address
+    Guard {
+        #[command(subcommand)]
+        verb: Option<GuardVerb>,
+    },
     /// Print every configuration key with its range and default
     Reference,
     /// Print completions for a shell
@@ -84,6 +89,15 @@ pub(super) enum Verb {
     },
     /// Print the manual page
     Man,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum GuardVerb {
+    /// End the ban of an address and forget what it did
+    Unban {
+        /// The address
+        address: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::CommandFactory as _;
 use serde_json::{Value, json};
 
-use super::args::{Args, CallVerb, Verb};
+use super::args::{Args, CallVerb, GuardVerb, Verb};
 use super::client::{Client, ClientError, typed};
 use super::table::clean;
 use super::{CliError, Out, events, ladder, manual, show, time};
@@ -81,6 +81,15 @@ fn ask<W: Write>(
             let is_wrong = typed_reply.rows.iter().any(|row| row.is_wrong());
             list(reply, is_json, out, |_, out| Ok(show::doctor(&typed_reply, out.paint)))?;
             Ok(u8::from(is_wrong))
+        }
+        Verb::Guard { verb: None } => {
+            list(client.call("guard", none())?, is_json, out, |reply, out| {
+                Ok(show::guard(&typed(reply)?, out.paint))
+            })
+        }
+        Verb::Guard { verb: Some(GuardVerb::Unban { address }) } => {
+            let reply = client.call("guard.unban", json!({ "address": address }))?;
+            list(reply, is_json, out, |_, _| Ok(format!("{} is forgiven.\n", clean(address))))
         }
         // Carried out before there was a client.
         Verb::Check { .. } | Verb::Reference | Verb::Completions { .. } | Verb::Man => Ok(0),

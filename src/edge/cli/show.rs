@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::table::{Cell, Paint, Table, Tone, cell, clean, toned};
 use super::time::{ago, local, span};
 use crate::edge::command::reply::{
-    CallDetail, CallRow, DoctorReply, PhoneRow, RecordsReply, StatusReply, TrunkRow,
+    CallDetail, CallRow, DoctorReply, GuardReply, PhoneRow, RecordsReply, StatusReply, TrunkRow,
 };
 use crate::proto::time::Wall;
 
@@ -18,11 +18,17 @@ pub(super) fn status(status: &StatusReply, paint: Paint) -> String {
     };
     let draining = if status.is_draining { ", draining: no new calls" } else { "" };
     line("tandemd", format!("{}, up {}{draining}", status.version, span(status.uptime_seconds)));
-    line("configuration", format!("revision {}", status.revision));
+    let last_good = if status.is_last_good {
+        ", THE LAST GOOD ONE: the files have errors, see tandem check"
+    } else {
+        ""
+    };
+    line("configuration", format!("revision {}{last_good}", status.revision));
     let (calls, answered) = (status.calls, status.calls_answered);
     line("calls", format!("{calls} of at most {}, {answered} answered", status.calls_max));
     line("phones", format!("{} of {} registered", status.phones_registered, status.phones));
     line("trunks", format!("{} of {} up", status.trunks_up, status.trunks));
+    line("banned", format!("{} sources, see tandem guard", status.banned));
     line("listening on", status.listen.join(", "));
     line("last event", status.last_event.to_string());
     out
@@ -71,6 +77,46 @@ pub(super) fn trunks(trunks: &[TrunkRow], paint: Paint) -> String {
         ]);
     }
     table.print(paint, "No trunks in the configuration. Add a [[trunk]] to trunks.toml.")
+}
+
+pub(super) fn guard(reply: &GuardReply, paint: Paint) -> String {
+    let mut table = Table::new(&[
+        "WHO",
+        "STATE",
+        ">SCORE",
+        ">ENDS IN",
+        ">BANS",
+        ">FAILED",
+        ">SILENCED",
+        ">NO RECORD",
+        "REASON",
+    ]);
+    for row in &reply.rows {
+        let tone = match row.state.as_str() {
+            "banned" => Tone::Bad,
+            "limited" => Tone::Head,
+            _ => Tone::Plain,
+        };
+        let kind = if row.kind == "user" { "user " } else { "" };
+        table.row(vec![
+            cell(format!("{kind}{}", row.name)),
+            toned(&row.state, tone),
+            cell(row.score.to_string()),
+            cell(row.ends_in_seconds.map(|left| format!("{left} s")).unwrap_or_default()),
+            cell(row.bans.to_string()),
+            cell(row.failed_logins.to_string()),
+            cell(row.silenced.to_string()),
+            cell(row.unrecorded.to_string()),
+            cell(&row.reason),
+        ]);
+    }
+    let mut out = table.print(paint, "Nobody is banned, limited or watched.");
+    let _ = writeln!(
+        out,
+        "{} banned now, {} bans since the start; {} requests silenced, {} shed for load, {} refused calls without a record",
+        reply.banned, reply.bans, reply.silenced, reply.shed, reply.unrecorded
+    );
+    out
 }
 
 pub(super) fn calls(calls: &[CallRow], paint: Paint) -> String {

@@ -8,6 +8,7 @@ pub mod reply;
 mod tests;
 
 use std::fmt;
+use std::net::IpAddr;
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -63,6 +64,13 @@ pub enum Command {
     },
     /// [`reply::DoctorReply`].
     Doctor,
+    /// Who is banned or limited: [`reply::GuardReply`].
+    Guard,
+    /// Forgives an address; answers `{}`.
+    GuardUnban {
+        /// Which.
+        address: IpAddr,
+    },
 }
 
 /// Every method of the control protocol with its parameters.
@@ -78,6 +86,8 @@ const METHODS: &[(&str, &[&str])] = &[
     ("events.subscribe", &["since"]),
     ("reload", &["dry_run"]),
     ("doctor", &[]),
+    ("guard", &[]),
+    ("guard.unban", &["address"]),
 ];
 
 impl Command {
@@ -106,6 +116,8 @@ impl Command {
             "records.list" => Self::Records(params.record_filter()?),
             "events.subscribe" => Self::Events { since: params.number("since")? },
             "reload" => Self::Reload { is_dry_run: params.flag("dry_run")?.unwrap_or(false) },
+            "guard" => Self::Guard,
+            "guard.unban" => Self::GuardUnban { address: params.address("address")? },
             _ => Self::Doctor,
         })
     }
@@ -137,6 +149,8 @@ pub enum CommandError {
     NoSuchCall(CallId),
     /// Not in the configuration.
     NoSuchPhone(String),
+    /// The guard knows nothing of it.
+    NoSuchSource(IpAddr),
     /// The call was refused for this cause.
     Refused(&'static Cause),
     /// The new configuration has errors; the old one stays in force.
@@ -156,7 +170,7 @@ impl CommandError {
     #[must_use]
     pub const fn code(&self) -> i64 {
         match self {
-            Self::NoSuchCall(_) | Self::NoSuchPhone(_) => -32001,
+            Self::NoSuchCall(_) | Self::NoSuchPhone(_) | Self::NoSuchSource(_) => -32001,
             Self::Refused(_) => -32002,
             Self::BadConfiguration(_) => -32003,
             Self::Busy | Self::Stopping => -32004,
@@ -181,6 +195,7 @@ impl fmt::Display for CommandError {
         match self {
             Self::NoSuchCall(call) => write!(f, "there is no call {call}"),
             Self::NoSuchPhone(extension) => write!(f, "there is no phone {extension}"),
+            Self::NoSuchSource(ip) => write!(f, "{ip} is neither banned nor watched"),
             Self::Refused(cause) => write!(f, "refused: {}", cause.text),
             Self::BadConfiguration(findings) => {
                 let is_error = |d: &&Diagnostic| d.severity == super::config::Severity::Error;

@@ -1,5 +1,7 @@
 //! Named parameters of a method call, read with their own errors.
 
+use std::net::IpAddr;
+
 use serde_json::{Map, Value};
 
 use super::{nearest, reply};
@@ -85,6 +87,13 @@ impl<'v> Params<'v> {
             return Err(RpcError::bad_params(message));
         }
         Ok(text.to_owned())
+    }
+
+    pub(super) fn address(&self, name: &str) -> Result<IpAddr, RpcError> {
+        let text = self.needed(name)?;
+        // A /64 as the list writes it is as good as any address in it.
+        let bare = text.strip_suffix("/64").unwrap_or(text);
+        bare.parse().map_err(|_| RpcError::bad_params(format!("`{name}` must be an IP address")))
     }
 
     fn time(&self, name: &str) -> Result<Option<Wall>, RpcError> {

@@ -34,6 +34,12 @@ pub struct StatusReply {
     pub trunks: u64,
     /// Trunks that calls can use now.
     pub trunks_up: u64,
+    /// Did the daemon start with its copy of the last good configuration, because the files have errors?
+    #[serde(default)]
+    pub is_last_good: bool,
+    /// Sources that get no answer now.
+    #[serde(default)]
+    pub banned: u64,
     /// Sockets, as `udp:0.0.0.0:5060`.
     pub listen: Vec<String>,
     /// The newest event's number.
@@ -270,6 +276,50 @@ impl DoctorRow {
 pub struct DoctorReply {
     /// In the order of the owners.
     pub rows: Vec<DoctorRow>,
+}
+
+/// A banned, limited or watched source, or a user for whom logins failed.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct GuardRow {
+    /// The address, the /64 of an IPv6 address, or the user.
+    pub name: String,
+    /// `source` or `user`.
+    pub kind: String,
+    /// `banned`, `limited` or `watched`.
+    pub state: String,
+    /// Points; a ban comes at 100.
+    pub score: u32,
+    /// Until the ban ends; absent without one.
+    pub ends_in_seconds: Option<u64>,
+    /// For what it was last blamed.
+    pub reason: String,
+    /// Bans so far.
+    pub bans: u32,
+    /// Logins that failed.
+    pub failed_logins: u64,
+    /// Requests that got no answer.
+    pub silenced: u64,
+    /// Refused calls that left no record since the last one that did.
+    pub unrecorded: u64,
+}
+
+/// The answer to `guard`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct GuardReply {
+    /// Bans that run.
+    pub banned: u64,
+    /// Bans since the start.
+    pub bans: u64,
+    /// Sources that are watched.
+    pub watched: u64,
+    /// Requests that got no answer since the start.
+    pub silenced: u64,
+    /// Refused calls that left no record of their own since the start.
+    pub unrecorded: u64,
+    /// Requests refused for load since the start.
+    pub shed: u64,
+    /// Banned sources, then users, then watched sources; at most 500 of each.
+    pub rows: Vec<GuardRow>,
 }
 
 /// A wall-clock time as `2026-01-31T08:00:00.123456Z`.

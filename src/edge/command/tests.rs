@@ -28,6 +28,12 @@ fn every_method_becomes_its_command() {
         ("events.subscribe", json!({}), Command::Events { since: None }),
         ("reload", json!({"dry_run": true}), Command::Reload { is_dry_run: true }),
         ("doctor", json!({}), Command::Doctor),
+        ("guard", json!({}), Command::Guard),
+        (
+            "guard.unban",
+            json!({"address": "2001:db8::/64"}),
+            Command::GuardUnban { address: "2001:db8::".parse().unwrap() },
+        ),
         (
             "records.list",
             json!({"limit": 5, "since": "2026-01-31T08:00:00+08:00", "caller": "1001"}),
@@ -43,7 +49,7 @@ fn every_method_becomes_its_command() {
         assert_eq!(read(method, params), Ok(command), "{method}");
     }
     let tested = METHODS.len();
-    assert_eq!(tested, 11, "a new method needs a line above");
+    assert_eq!(tested, 13, "a new method needs a line above");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::decode::Drafts;
 use super::settings::Settings;
 use super::source::{Marked, Report, Spot, Wrong};
 use super::tables::{RouteDraft, TrunkDraft};
-use super::value;
+use super::{protect, value};
 use crate::proto::sip::transport::DEFAULT_PORT;
 use crate::switch::snapshot::{
     Destination, Number, PeerAddress, Phone, Route, Secret, Snapshot, Trunk, TrunkMode,
@@ -28,6 +28,7 @@ pub(super) fn check(report: &mut Report, drafts: &Drafts) {
     trunks(report, drafts);
     numbers(report, drafts);
     routes(report, drafts);
+    protect::check(report, drafts, &trunk_names(drafts));
 }
 
 fn settings(report: &mut Report, settings: &Settings) {
@@ -263,7 +264,7 @@ fn trunk_names(drafts: &Drafts) -> Vec<&str> {
     drafts.trunks.iter().filter_map(|t| t.name.as_ref().map(|n| n.value.as_str())).collect()
 }
 
-fn known_trunk(report: &mut Report, trunk: &Marked<String>, names: &[&str]) {
+pub(super) fn known_trunk(report: &mut Report, trunk: &Marked<String>, names: &[&str]) {
     if names.contains(&trunk.value.as_str()) {
         return;
     }
@@ -379,6 +380,7 @@ pub(super) fn snapshot(drafts: Drafts) -> Snapshot {
             secret: draft.secret?.value,
             contacts_max: draft.contacts_max,
             ring_timeout: draft.ring_timeout,
+            rights: draft.rights,
         };
         Some((extension, phone))
     });
@@ -397,6 +399,7 @@ pub(super) fn snapshot(drafts: Drafts) -> Snapshot {
             try_timeout: draft.try_timeout,
             large_to_tcp: draft.large_to_tcp,
             probe: draft.probe,
+            caps: draft.caps,
         })
     });
     let numbers = drafts.numbers.into_iter().filter_map(|draft| {
@@ -419,5 +422,8 @@ pub(super) fn snapshot(drafts: Drafts) -> Snapshot {
         sip: drafts.settings.sip,
         media: drafts.settings.media,
         limits: drafts.settings.limits,
+        guard: drafts.settings.guard,
+        dial: drafts.settings.dial,
+        emergency: drafts.settings.emergency,
     }
 }

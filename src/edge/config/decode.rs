@@ -275,12 +275,13 @@ fn texts<T>(
     at: Spot,
     target: &mut T,
 ) {
-    let Kind::Texts { min, max, put, .. } = &item.kind else { return };
+    let Kind::Texts { min, max, clear, put, .. } = &item.kind else { return };
     if list.len() < *min || list.len() > *max {
         let message = format!("`{}` must have from {min} to {max} entries", item.name);
         report.error(at, Wrong::new("out-of-range", message));
         return;
     }
+    clear(target);
     for entry in list {
         let at = Spot { file: at.file, offset: Some(entry.span().start) };
         let DeValue::String(text) = entry.get_ref() else {

@@ -28,7 +28,8 @@ pub(super) enum Kind<T> {
     /// A string whose syntax `put` checks.
     Text { shape: &'static str, put: Put<T> },
     /// A list of strings, each checked by `put`.
-    Texts { shape: &'static str, min: usize, max: usize, put: Put<T> },
+    /// A written list replaces the default: `clear` empties it first.
+    Texts { shape: &'static str, min: usize, max: usize, clear: fn(&mut T), put: Put<T> },
 }
 
 /// What happens if a key is not written.
@@ -98,7 +99,20 @@ impl<T> Item<T> {
         put: Put<T>,
         doc: &'static str,
     ) -> Self {
-        Self::new(name, Kind::Texts { shape, min, max, put }, given, doc)
+        Self::list(name, shape, (min, max), given, |_| {}, put, doc)
+    }
+
+    /// A list of texts with a default that is not empty.
+    pub(super) const fn list(
+        name: &'static str,
+        shape: &'static str,
+        (min, max): (usize, usize),
+        given: Given<T>,
+        clear: fn(&mut T),
+        put: Put<T>,
+        doc: &'static str,
+    ) -> Self {
+        Self::new(name, Kind::Texts { shape, min, max, clear, put }, given, doc)
     }
 
     /// The same key, but a change of it waits for a restart.

@@ -4,7 +4,9 @@ mod check;
 mod decode;
 mod diagnostic;
 mod item;
+mod last_good;
 mod plan;
+mod protect;
 mod reference;
 mod settings;
 mod source;
@@ -18,6 +20,7 @@ use std::path::Path;
 
 use self::decode::{Drafts, Source};
 pub use self::diagnostic::{Diagnostic, Severity};
+pub use self::last_good::{keep, load_or_last_good};
 pub use self::plan::{Change, Plan, diff};
 pub use self::reference::reference;
 pub use self::settings::{ControlSettings, DEFAULT_SOCKET};
@@ -39,6 +42,8 @@ pub struct Loaded {
     pub control: ControlSettings,
     /// What somebody should look at.
     pub warnings: Vec<Diagnostic>,
+    /// Is it the copy of the last good one, because the files have errors?
+    pub is_last_good: bool,
 }
 
 /// Reads and checks every file of the directory.
@@ -61,7 +66,12 @@ pub fn load(dir: &Path) -> Result<Loaded, Vec<Diagnostic>> {
         return Err(findings);
     }
     let control = drafts.settings.control.clone();
-    Ok(Loaded { snapshot: check::snapshot(drafts), control, warnings: findings })
+    Ok(Loaded {
+        snapshot: check::snapshot(drafts),
+        control,
+        warnings: findings,
+        is_last_good: false,
+    })
 }
 
 /// Adds the file's text to the report; a file other than `tandem.toml` may be absent.

@@ -132,6 +132,9 @@ fn settings(loaded: &Loaded) -> Settings {
         sip: loaded.snapshot.sip.clone(),
         media: loaded.snapshot.media.clone(),
         limits: loaded.snapshot.limits.clone(),
+        guard: loaded.snapshot.guard.clone(),
+        dial: loaded.snapshot.dial.clone(),
+        emergency: loaded.snapshot.emergency.clone(),
         control: loaded.control.clone(),
         ..Settings::default()
     }
@@ -142,6 +145,7 @@ fn shown(item: &Item<Settings>, settings: &Settings) -> String {
     match (&item.given, &item.kind) {
         (Given::Default { shows }, _) => shows(settings),
         (_, Kind::Texts { .. }) => format!("{:?}", settings.sip.listen),
+        _ if item.name == "country_code" => format!("{:?}", settings.dial.country_code),
         _ => format!("{:?}", settings.sip.advertise),
     }
 }

@@ -5,10 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::item::{Given, Item};
+use super::protect::{DIAL, EMERGENCY, GUARD};
 use super::source::{Marked, Spot, Wrong};
 use super::value;
 use crate::proto::sip::auth::digest::Algorithm;
-use crate::switch::snapshot::{Limits, Listen, MediaSettings, SipSettings};
+use crate::switch::snapshot::{
+    DialSettings, EmergencySettings, GuardSettings, Limits, Listen, MediaSettings, OtherFrom,
+    SipSettings,
+};
 
 /// The control socket unless the configuration or the command line says otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/tandem/control.sock";
@@ -33,6 +37,11 @@ pub(super) struct Settings {
     pub(super) media: MediaSettings,
     pub(super) control: ControlSettings,
     pub(super) limits: Limits,
+    pub(super) guard: GuardSettings,
+    pub(super) dial: DialSettings,
+    pub(super) emergency: EmergencySettings,
+    /// Where each of `emergency.trunks` stands.
+    pub(super) emergency_trunks_at: Vec<Spot>,
     /// Where each of `sip.listen` stands.
     pub(super) listen_at: Vec<Spot>,
     /// Was `digest` written? The first value replaces the default.
@@ -55,8 +64,15 @@ type Key = Item<Settings>;
 pub(super) type Section = (&'static str, &'static [Key]);
 
 /// The sections in the order of the reference.
-pub(super) static SECTIONS: &[Section] =
-    &[("sip", SIP), ("media", MEDIA), ("control", CONTROL), ("limits", LIMITS)];
+pub(super) static SECTIONS: &[Section] = &[
+    ("sip", SIP),
+    ("media", MEDIA),
+    ("control", CONTROL),
+    ("limits", LIMITS),
+    ("guard", GUARD),
+    ("dial", DIAL),
+    ("emergency", EMERGENCY),
+];
 
 static SIP: &[Key] = &[
     Key::texts(
@@ -175,6 +191,17 @@ static SIP: &[Key] = &[
         |s, text| value::nameserver(text.value).map(|server| s.sip.nameservers.push(server)),
         "Name servers that trunks are looked up with, in order; none is the system's.",
     ),
+    Key::text(
+        "other_from",
+        "replace or refuse",
+        Given::Default {
+            shows: |s| {
+                quoted(if s.sip.other_from == OtherFrom::Refuse { "refuse" } else { "replace" })
+            },
+        },
+        put_other_from,
+        "A call whose From names another user than the one who logged in: shown as who logged in, or 403.",
+    ),
 ];
 
 static MEDIA: &[Key] = &[
@@ -228,6 +255,20 @@ static LIMITS: &[Key] = &[
         "Calls at the same time; the next one is answered 503.",
     ),
     Key::whole(
+        "transactions_max",
+        (100, 400_000),
+        |s, n| s.limits.transactions_max = n as usize,
+        |s| s.limits.transactions_max.to_string(),
+        "SIP transactions at the same time; above it requests outside calls are answered 503.",
+    ),
+    Key::whole(
+        "lag_max_ms",
+        (0, 60_000),
+        |s, n| s.limits.lag_max = milliseconds(n),
+        |s| s.limits.lag_max.as_millis().to_string(),
+        "How late the daemon may be with its work before it answers requests outside calls 503; 0 is never.",
+    ),
+    Key::whole(
         "connections_max",
         (1, 1_000_000),
         |s, n| s.limits.connections_max = n as usize,
@@ -260,6 +301,18 @@ fn put_digest(settings: &mut Settings, text: Marked<&str>) -> Result<(), Wrong> 
         settings.sip.digest.clear();
     }
     settings.sip.digest.push(algorithm);
+    Ok(())
+}
+
+fn put_other_from(settings: &mut Settings, text: Marked<&str>) -> Result<(), Wrong> {
+    settings.sip.other_from = match text.value {
+        "replace" => OtherFrom::Replace,
+        "refuse" => OtherFrom::Refuse,
+        other => {
+            return Err(Wrong::new("bad-value", format!("`{other}` is not known"))
+                .help("write \"replace\" or \"refuse\""));
+        }
+    };
     Ok(())
 }
 

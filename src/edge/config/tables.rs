@@ -5,10 +5,12 @@ use std::time::Duration;
 use regex::Regex;
 
 use super::item::{Given, Item};
+use super::protect::{class, put_minutes};
 use super::settings::{in_seconds, seconds};
 use super::source::{Marked, Spot, Wrong};
 use super::value;
-use crate::switch::snapshot::{Destination, PeerAddress, Secret, TrunkMode};
+use crate::switch::route::caps::Minutes;
+use crate::switch::snapshot::{CapsWish, Destination, PeerAddress, Rights, Secret, TrunkMode};
 
 /// `[[phone]]` as it is decoded.
 #[derive(Debug, Default)]
@@ -18,6 +20,7 @@ pub(super) struct PhoneDraft {
     pub(super) secret: Option<Marked<Secret>>,
     pub(super) contacts_max: Option<usize>,
     pub(super) ring_timeout: Option<Duration>,
+    pub(super) rights: Rights,
 }
 
 /// `[[trunk]]` as it is decoded.
@@ -36,6 +39,7 @@ pub(super) struct TrunkDraft {
     pub(super) try_timeout: Duration,
     pub(super) large_to_tcp: bool,
     pub(super) probe: Duration,
+    pub(super) caps: CapsWish,
 }
 
 impl Default for TrunkDraft {
@@ -56,6 +60,7 @@ impl Default for TrunkDraft {
             try_timeout: Duration::from_secs(5),
             large_to_tcp: true,
             probe: Duration::from_secs(60),
+            caps: CapsWish::default(),
         }
     }
 }
@@ -115,6 +120,52 @@ pub(super) static PHONE: &[Item<PhoneDraft>] = &[
         |p, n| p.ring_timeout = Some(seconds(n)),
         "60",
         "How long this phone rings, instead of sip.ring_timeout_seconds.",
+    ),
+    Item::texts(
+        "identities",
+        "text",
+        (0, 64),
+        Given::Optional { example: "[\"+862012345678\"]" },
+        |p, text| {
+            p.rights.identities.push(value::token(text.value)?);
+            Ok(())
+        },
+        "Users that the From of its calls may name beside the extension; the called side is shown them.",
+    ),
+    Item::list(
+        "allow",
+        "local, national, mobile, international, premium",
+        (0, 5),
+        Given::Optional { example: "[\"local\", \"national\", \"mobile\", \"international\"]" },
+        |p| p.rights.allow = Some(Vec::new()),
+        |p, text| {
+            p.rights.allow.get_or_insert_default().push(class(text.value)?);
+            Ok(())
+        },
+        "Classes that this phone may dial, instead of dial.allow.",
+    ),
+    Item::whole_or_none(
+        "outside_calls_max",
+        (0, 10_000),
+        |p, n| p.rights.caps.calls_max = Some(n),
+        "10",
+        "Its calls by trunks at the same time, instead of dial.phone_calls_max.",
+    ),
+    Item::whole_or_none(
+        "calls_per_minute",
+        (0, 1_000_000),
+        |p, n| p.rights.caps.calls_per_minute = Some(n),
+        "30",
+        "Its calls by trunks that may begin in a minute, instead of dial.phone_calls_per_minute.",
+    ),
+    Item::list(
+        "minutes_per_hour",
+        "class:minutes",
+        (0, 5),
+        Given::Optional { example: "[\"international:120\", \"premium:30\"]" },
+        |p| p.rights.caps.minutes = Some(Minutes::default()),
+        |p, text| put_minutes(p.rights.caps.minutes.get_or_insert_default(), text.value),
+        "Minutes in an hour by class, instead of dial.phone_minutes_per_hour.",
     ),
 ];
 
@@ -208,6 +259,29 @@ pub(super) static TRUNK: &[Item<TrunkDraft>] = &[
         |t, n| t.probe = seconds(n),
         |t| in_seconds(t.probe),
         "How often each peer of a `peer` trunk is asked by OPTIONS whether it is there; 0 never.",
+    ),
+    Item::whole_or_none(
+        "outgoing_calls_max",
+        (0, 1_000_000),
+        |t, n| t.caps.calls_max = Some(n),
+        "30",
+        "Calls by trunks at the same time, instead of dial.trunk_calls_max.",
+    ),
+    Item::whole_or_none(
+        "calls_per_minute",
+        (0, 1_000_000),
+        |t, n| t.caps.calls_per_minute = Some(n),
+        "30",
+        "Calls by trunks that may begin in a minute, instead of dial.trunk_calls_per_minute.",
+    ),
+    Item::list(
+        "minutes_per_hour",
+        "class:minutes",
+        (0, 5),
+        Given::Optional { example: "[\"international:120\", \"premium:30\"]" },
+        |t| t.caps.minutes = Some(Minutes::default()),
+        |t, text| put_minutes(t.caps.minutes.get_or_insert_default(), text.value),
+        "Minutes in an hour by class, instead of dial.trunk_minutes_per_hour.",
     ),
 ];
 

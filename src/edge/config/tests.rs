@@ -480,3 +480,50 @@ fn ten_thousand_phones_load_fast() {
     assert_eq!(loaded.snapshot.phones.len(), 10_000);
     assert!(took.as_secs() < 5, "{took:?}");
 }
+
+#[test]
+fn what_protects_is_read_and_a_written_list_replaces_the_default() {
+    let tandem = format!(
+        "{SIP}other_from = \"refuse\"\n[guard]\ntrusted = []\nscanners = [\"Bad Thing\"]\nban_seconds = 5\n\
+         [dial]\ncountry_code = \"86\"\nallow = [\"international\"]\nphone_minutes_per_hour = [\"premium:7\"]\n\
+         [emergency]\nnumbers = [\"112\"]\ntrunks = [\"carrier\"]\n"
+    );
+    let phones = format!(
+        "{ALICE}identities = [\"+8620\"]\nallow = []\noutside_calls_max = 2\nminutes_per_hour = [\"mobile:1\"]\n"
+    );
+    let trunks = format!("{CARRIER}calls_per_minute = 9\n");
+    let files = [("tandem.toml", &*tandem), ("phones.toml", &phones), ("trunks.toml", &trunks)];
+    let snapshot = loaded(&files).snapshot;
+    assert!(snapshot.guard.trusted.is_empty());
+    assert_eq!(snapshot.guard.scanners, ["bad thing"]);
+    assert_eq!(snapshot.guard.ban.as_secs(), 5);
+    assert_eq!(snapshot.dial.phone.minutes, [0, 0, 0, 0, 7]);
+    assert_eq!(snapshot.emergency.trunks, ["carrier"]);
+    let rights = &snapshot.phone("1001").unwrap().rights;
+    assert_eq!((rights.identities.len(), rights.allow.as_deref()), (1, Some(&[][..])));
+    assert_eq!((rights.caps.calls_max, rights.caps.minutes), (Some(2), Some([0, 0, 1, 0, 0])));
+    assert_eq!(snapshot.trunks[0].caps.calls_per_minute, Some(9));
+}
+
+#[test]
+fn mistakes_in_what_protects_are_found() {
+    let tandem = format!(
+        "{SIP}[guard]\ntrusted = [\"ten\"]\n[dial]\nallow = [\"moon\"]\nphone_minutes_per_hour = [\"premium\"]\n\
+         [emergency]\ntrunks = [\"carier\"]\n"
+    );
+    let report = findings(&[("tandem.toml", &tandem), ("trunks.toml", CARRIER)]);
+    let rules = ["error[bad-address]", "error[bad-value]", "error[missing-reference]"];
+    assert!(rules.iter().all(|rule| report.contains(rule)), "{report}");
+    assert_eq!(report.matches("error[").count(), 4, "{report}");
+}
+
+/// The list has a default that the admin may not have read, so only a written one makes it an error.
+#[test]
+fn an_extension_that_hides_an_emergency_number_is_told() {
+    let phones = "[[phone]]\nextension = \"110\"\nsecret = \"wren-Kf7q2-maple\"\n";
+    let report = findings(&[("tandem.toml", SIP), ("phones.toml", phones)]);
+    assert!(report.contains("warning[emergency-number]"), "{report}");
+    let tandem = format!("{SIP}[emergency]\nnumbers = [\"110\"]\n");
+    let report = findings(&[("tandem.toml", &tandem), ("phones.toml", phones)]);
+    assert!(report.contains("error[emergency-number]"), "{report}");
+}

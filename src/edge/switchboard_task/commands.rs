@@ -6,8 +6,9 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::edge::command::reply::{
-    CallDetail, CallRow, ContactRow, DoctorReply, DoctorRow, LegRow, OriginateReply, PhoneRow,
-    RecordsReply, ReloadReply, SegmentRow, StatusReply, TimelineRow, TrunkRow, rfc3339,
+    CallDetail, CallRow, ContactRow, DoctorReply, DoctorRow, GuardReply, GuardRow, LegRow,
+    OriginateReply, PhoneRow, RecordsReply, ReloadReply, SegmentRow, StatusReply, TimelineRow,
+    TrunkRow, rfc3339,
 };
 use crate::edge::command::{Command, CommandError};
 use crate::edge::config::{self, Diagnostic};
@@ -63,6 +64,12 @@ impl SwitchboardTask {
             }
             Command::Reload { is_dry_run } => self.reload(is_dry_run, request),
             Command::Doctor => request.answer(Ok(self.doctor())),
+            Command::Guard => request.answer(Ok(self.guard())),
+            Command::GuardUnban { address } => {
+                let was_known = self.switchboard.unban(address, &mut self.out);
+                let reply = was_known.then(|| json!({}));
+                request.answer(reply.ok_or(CommandError::NoSuchSource(address)));
+            }
         }
     }
 
@@ -90,6 +97,8 @@ impl SwitchboardTask {
                 .iter()
                 .filter(|trunk| matches!(trunk.state, "up" | "configured"))
                 .count() as u64,
+            banned: counts.guard.banned as u64,
+            is_last_good: self.loaded.is_last_good,
             listen: self
                 .sip
                 .locals()
@@ -220,7 +229,7 @@ impl SwitchboardTask {
 
     /// Reads the files on another thread; the outcome comes back to the loop.
     fn reload(&self, is_dry_run: bool, request: CommandRequest) {
-        let (dir, tx) = (self.config_dir.clone(), self.reload_tx.clone());
+        let (dir, tx) = (self.paths.config.clone(), self.reload_tx.clone());
         tokio::task::spawn_local(async move {
             let read =
                 tokio::task::spawn_blocking(move || config::load(Path::new(&dir)).map(Box::new))
@@ -254,11 +263,14 @@ impl SwitchboardTask {
             .iter()
             .filter_map(|warning| serde_json::to_value(warning).ok())
             .collect();
-        let revision = if is_dry_run || plan.is_empty() {
+        let revision = if is_dry_run || plan.is_empty() && !self.loaded.is_last_good {
             self.loaded.snapshot.revision
         } else {
             self.apply(loaded)
         };
+        if !is_dry_run {
+            self.keep_configuration();
+        }
         let text = plan.to_string();
         if !is_dry_run {
             tracing::info!(revision, plan = %text, "configuration reloaded");
@@ -273,6 +285,43 @@ impl SwitchboardTask {
             plan: serde_json::to_value(&plan).unwrap_or_default(),
             warnings,
         }));
+    }
+
+    /// Keeps a copy of what is in force for a start over a broken one.
+    fn keep_configuration(&self) {
+        let (config, state) = (self.paths.config.clone(), self.paths.state.clone());
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = config::keep(&config, &state) {
+                tracing::error!(%error, "no copy of the configuration could be kept");
+            }
+        });
+    }
+
+    /// Who is banned or limited, and for what.
+    fn guard(&self) -> GuardReply {
+        let now = self.tools.clock.now();
+        let counts = self.switchboard.counts();
+        let rows = self.switchboard.guard().rows(now).into_iter().map(|row| GuardRow {
+            name: row.name,
+            kind: row.kind.to_owned(),
+            state: row.state.to_owned(),
+            score: row.score,
+            ends_in_seconds: row.until.map(|until| until.since(now).as_secs()),
+            reason: row.reason,
+            bans: row.bans,
+            failed_logins: row.failed,
+            silenced: row.silenced,
+            unrecorded: row.unrecorded,
+        });
+        GuardReply {
+            banned: counts.guard.banned as u64,
+            bans: counts.guard.bans,
+            watched: counts.guard.watched as u64,
+            silenced: counts.guard.silenced,
+            unrecorded: counts.guard.unrecorded,
+            shed: counts.shed,
+            rows: rows.collect(),
+        }
     }
 
     /// Everything that should be zero, or equal to the live calls, when nothing is wrong.
@@ -309,6 +358,11 @@ impl SwitchboardTask {
                 row("nonces remembered", counts.nonces as u64, None),
                 row("messages dropped", counts.dropped, None),
                 row("requests challenged", counts.challenged, None),
+                row("requests shed for load", counts.shed, None),
+                row("requests silenced", counts.guard.silenced, None),
+                row("sources banned", counts.guard.banned as u64, None),
+                row("sources watched", counts.guard.watched as u64, None),
+                row("refused calls without a record", counts.guard.unrecorded, None),
             ],
         }
     }

@@ -55,12 +55,13 @@ impl Call {
             });
             return self.fail(now, &cause::BAD_MEDIA_EXCHANGE, None, HungUpBy::System, out);
         }
+        let party = self.branches.get(index).map(|leg| leg.party.clone()).unwrap_or_default();
+        out.push(Output::Answered(party.clone()));
         if self.transfer.is_some() {
             self.transferred(now, index, out);
         } else {
             self.note(now, &label, "call.answered", "answered");
             let ring_ms = self.elapsed(now).as_millis().to_string();
-            let party = self.branches.get(index).map(|leg| leg.party.clone()).unwrap_or_default();
             self.event("call.answered", vec![("party", party), ("ring_ms", ring_ms)], out);
             self.phase = Phase::Talking;
             self.answered = Some(self.wall(now));

@@ -106,6 +106,10 @@ pub struct Start {
     pub user_agent: String,
     /// Max-Forwards for the other leg: one less than the caller's.
     pub max_forwards: u8,
+    /// A first line of the timeline, with its kind.
+    pub remark: Option<(&'static str, String)>,
+    /// Does it go to an emergency number? Then every trunk is tried, whatever the one before answered.
+    pub is_emergency: bool,
 }
 
 /// A side of the media relay.

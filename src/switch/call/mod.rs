@@ -117,6 +117,7 @@ pub struct Call {
     /// The best refusal so far, and the status it came with.
     refusal: Option<(&'static Cause, u16)>,
     redirects: u8,
+    is_emergency: bool,
     ring_deadline: Option<Instant>,
     try_deadline: Option<Instant>,
     close_deadline: Option<Instant>,
@@ -162,6 +163,7 @@ impl Call {
             reoffer_due: false,
             refusal: None,
             redirects: 0,
+            is_emergency: start.is_emergency,
             ring_deadline: None,
             try_deadline: None,
             close_deadline: None,
@@ -176,6 +178,9 @@ impl Call {
             is_recorded: false,
             sip_out: Vec::new(),
         };
+        if let Some((what, text)) = start.remark {
+            call.note(now, "", what, text);
+        }
         call.setup(now, start.incoming, start.plan, start.first, out);
         call
     }

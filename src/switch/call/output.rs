@@ -95,6 +95,8 @@ pub enum Output {
         /// Where its signalling comes from.
         source: Option<IpAddr>,
     },
+    /// It was answered by this party: an extension, or a trunk's name.
+    Answered(String),
     /// Where does this number lead now? Answered by [`Input::Located`].
     Locate(Locate),
     /// Bring the party of another call here: an attended transfer. Answered by [`Input::Fetched`].

@@ -360,7 +360,8 @@ impl Call {
         }
         self.ring_deadline = None;
         self.try_deadline = None;
-        if self.refusal.is_some_and(|(cause, _)| !cause.is_retryable) {
+        let is_final = self.refusal.is_some_and(|(cause, _)| !cause.is_retryable);
+        if is_final && !self.is_emergency {
             self.groups.clear();
         } else if let Some(next) = self.groups.front().and_then(|group| group.first()) {
             let text = format!("trying {}", next.party);

@@ -1,8 +1,13 @@
 //! Where a dialled number leads: phones first, then routes to trunks; numbers for callers from a trunk.
 
+pub mod caps;
+pub mod class;
+
+use class::{Class, Plan as NumberPlan};
+
 use crate::switch::call::Origin;
 use crate::switch::cause::{self, Cause};
-use crate::switch::snapshot::{Destination, Snapshot};
+use crate::switch::snapshot::{Destination, Route, Snapshot};
 
 /// Where a call goes.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -46,12 +51,23 @@ pub fn decide(
         let because = format!("extension {dialled}");
         return Ok(Decision::Phone { extension: dialled.to_owned(), because });
     }
+    if let Some(number) = emergency(snapshot, origin, dialled) {
+        let trunks = emergency_trunks(snapshot);
+        let because = format!("emergency number {number} by {}", trunks.join(", "));
+        return Ok(Decision::Trunks { trunks, number: number.to_owned(), because });
+    }
     if let Some(own) = number(snapshot, None, dialled) {
         return Ok(own);
     }
-    let route =
-        snapshot.routes.iter().find_map(|route| Some((route, route.pattern.captures(dialled)?)));
-    let Some((route, captures)) = route else { return Err(&cause::UNKNOWN_NUMBER) };
+    let Some((route, sent)) = route(snapshot, dialled) else { return Err(&cause::UNKNOWN_NUMBER) };
+    let because = format!("route {} sends {sent} to {}", route.name, route.trunks.join(", "));
+    Ok(Decision::Trunks { trunks: route.trunks.clone(), number: sent, because })
+}
+
+/// The route that a dialled number takes, and what is sent by it.
+fn route<'s>(snapshot: &'s Snapshot, dialled: &str) -> Option<(&'s Route, String)> {
+    let (route, captures) =
+        snapshot.routes.iter().find_map(|route| Some((route, route.pattern.captures(dialled)?)))?;
     let sent = match &route.rewrite {
         Some(rewrite) => {
             let mut sent = String::new();
@@ -60,8 +76,50 @@ pub fn decide(
         }
         None => dialled.to_owned(),
     };
-    let because = format!("route {} sends {sent} to {}", route.name, route.trunks.join(", "));
-    Ok(Decision::Trunks { trunks: route.trunks.clone(), number: sent, because })
+    Some((route, sent))
+}
+
+/// The emergency number that a phone dials, without a prefix before it. A phone that has the number for its
+/// extension is rung instead (the check of the configuration says so), and so is what a prefixed one leads
+/// to here. Without a trunk there is nobody to send it to.
+#[must_use]
+pub fn emergency<'d>(snapshot: &Snapshot, origin: &Origin, dialled: &'d str) -> Option<&'d str> {
+    let settings = &snapshot.emergency;
+    let is_one = |number: &str| settings.numbers.iter().any(|known| known == number);
+    let is_here = || number(snapshot, None, dialled).is_some();
+    let is_outside = !matches!(origin, Origin::Trunk(_)) && snapshot.phone(dialled).is_none();
+    if !is_outside || snapshot.trunks.is_empty() {
+        return None;
+    }
+    if is_one(dialled) {
+        return Some(dialled);
+    }
+    let bare = settings.prefixes.iter().filter_map(|prefix| dialled.strip_prefix(prefix.as_str()));
+    bare.into_iter().find(|number| is_one(number)).filter(|_| !is_here())
+}
+
+fn emergency_trunks(snapshot: &Snapshot) -> Vec<String> {
+    if snapshot.emergency.trunks.is_empty() {
+        return snapshot.trunks.iter().map(|trunk| trunk.name.clone()).collect();
+    }
+    snapshot.emergency.trunks.clone()
+}
+
+/// The class of a number that leaves by a route; `None` if it leads elsewhere, or nowhere.
+///
+/// What counts is the number that is sent. Where the route itself writes the country (`rewrite = "+86$1"`), the
+/// admin chose it and not the caller: without a `country_code` that says otherwise it is the home country.
+#[must_use]
+pub fn class(snapshot: &Snapshot, dialled: &str) -> Option<Class> {
+    if snapshot.phone(dialled).is_some() || number(snapshot, None, dialled).is_some() {
+        return None;
+    }
+    let (route, sent) = route(snapshot, dialled)?;
+    let plan = NumberPlan::of(&snapshot.dial);
+    let written = route.rewrite.as_deref().unwrap_or("");
+    let written = written.split('$').next().unwrap_or("");
+    let by_admin = plan.international(written).filter(|country| !country.is_empty());
+    Some(plan.class(&sent, by_admin))
 }
 
 fn number(snapshot: &Snapshot, trunk: Option<&str>, dialled: &str) -> Option<Decision> {
@@ -98,7 +156,7 @@ fn braced(rewrite: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::switch::snapshot::{Number, Phone, Route, Secret};
+    use crate::switch::snapshot::{Number, Phone, Rights, Route, Secret};
     use regex::Regex;
 
     fn snapshot() -> Snapshot {
@@ -108,6 +166,7 @@ mod tests {
             secret: Secret::default(),
             contacts_max: None,
             ring_timeout: None,
+            rights: Rights::default(),
         };
         let route = |pattern: &str, rewrite: Option<&str>| Route {
             name: pattern.into(),

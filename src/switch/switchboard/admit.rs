@@ -6,6 +6,7 @@ use crate::proto::sip::header::split_list;
 use crate::proto::sip::method::Method;
 use crate::proto::sip::session::{ALLOW, Refreshing};
 use crate::proto::sip::uri::{Scheme, Uri};
+use crate::switch::guard::Source;
 
 /// A request with its transaction.
 #[derive(Debug)]
@@ -82,6 +83,9 @@ impl Switchboard {
 
     /// A request outside any dialog.
     pub(super) fn new_request(&mut self, now: Instant, asked: Asked, out: &mut Vec<Output>) {
+        if self.is_over_limit(now, &asked, out) || self.sheds(now, &asked, out) {
+            return;
+        }
         let refreshing = self.snapshot.sip.refreshing;
         if let Some((status, headers)) = refusal_of_form(&asked.request, refreshing) {
             return self.refuse(now, &asked, status, &headers, out);
@@ -156,6 +160,14 @@ impl Switchboard {
             }
             (None, None) => (self.no_secret.clone(), None),
         };
+        let is_known = origin.is_some();
+        let is_free = self.is_emergency(&asked.request)
+            || self.guard.may_log_in(now, asked.flow.remote, &user, is_known);
+        if !is_free {
+            self.guard_events(out);
+            self.endpoint.ignore(asked.server);
+            return Who::Answered;
+        }
         let request = &asked.request;
         let verdict = self.authenticator.check(
             now,
@@ -166,7 +178,10 @@ impl Switchboard {
             &secret,
         );
         match (verdict, origin) {
-            (Verdict::Accepted, Some(origin)) => Who::Known(origin),
+            (Verdict::Accepted, Some(origin)) => {
+                self.guard.came(now, asked.flow.remote, &user);
+                Who::Known(origin)
+            }
             (Verdict::Stale, Some(_)) => self.challenge(now, asked, true, out),
             (Verdict::Replayed, Some(_)) => {
                 self.auth_event("replayed", asked, out);
@@ -174,6 +189,8 @@ impl Switchboard {
             }
             (Verdict::Malformed, _) => {
                 self.auth_event("malformed credentials", asked, out);
+                self.guard.malformed(now, Source::of(asked.flow.remote.ip()));
+                self.guard_events(out);
                 self.refuse(now, asked, 400, &[], out);
                 Who::Answered
             }
@@ -184,6 +201,8 @@ impl Switchboard {
             }
             _ => {
                 self.auth_event("wrong user or password", asked, out);
+                self.guard.failed(now, asked.flow.remote, &user, is_known);
+                self.guard_events(out);
                 Who::Wrong(user)
             }
         }
@@ -197,6 +216,10 @@ impl Switchboard {
         out: &mut Vec<Output>,
     ) -> Who {
         self.challenged += 1;
+        if !is_stale && !self.guard.is_friend(asked.flow.remote) {
+            self.guard.challenged(now, Source::of(asked.flow.remote.ip()));
+            self.guard_events(out);
+        }
         let challenges = self.authenticator.challenges(now, is_stale);
         let headers: Vec<_> =
             challenges.into_iter().map(|text| (HeaderName::WwwAuthenticate, text)).collect();

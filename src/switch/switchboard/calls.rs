@@ -1,6 +1,7 @@
 //! Calls: how they begin here, what they want sent, and how they are forgotten.
 
 use super::admit::{Asked, Who};
+use super::meter::Planned;
 use super::targets::Caller;
 use super::*;
 use crate::proto::sip::header::name_addr::NameAddr;
@@ -10,6 +11,7 @@ use crate::proto::sip::uri::{Scheme, Uri};
 use crate::switch::call::{Incoming, Plan};
 use crate::switch::cause::{self, Cause};
 use crate::switch::cdr::record::{Began, Direction};
+use crate::switch::snapshot::OtherFrom;
 
 /// Why an operator's call could not be placed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,25 +26,30 @@ pub enum OriginateError {
 
 impl Switchboard {
     pub(super) fn invite(&mut self, now: Instant, asked: Asked, out: &mut Vec<Output>) {
-        if self.is_draining || self.calls.len() >= self.snapshot.limits.calls_max {
-            let headers = [(HeaderName::RetryAfter, "10".to_owned())];
-            return self.refuse(now, &asked, 503, &headers, out);
-        }
         let (origin, verdict) = match self.identify(now, &asked, out) {
             Who::Answered => return,
             Who::Known(origin) => (origin, Ok(())),
             Who::Wrong(user) => (Origin::Phone(user), Err(&cause::WRONG_PASSWORD)),
         };
+        // A guess at a password is one record in a minute; the others are counted.
+        let refused = verdict.err().map(|_| self.guard.refused_call(now, asked.flow.remote.ip()));
+        if refused == Some(None) {
+            return self.refuse(now, &asked, cause::WRONG_PASSWORD.sip, &[], out);
+        }
         let dialled = dialled(&asked.request);
         let caller = self.caller_of(&origin, &asked.request);
         let max_forwards = asked.request.max_forwards().unwrap_or(70);
-        let plan = verdict.and_then(|()| match max_forwards {
-            0 => Err(&cause::LOOP),
-            _ => self.plan(now, &origin, &caller, &dialled),
-        });
+        let allowed = verdict.and_then(|()| self.is_own_identity(&origin, &asked.request));
+        let Planned { plan, charges, remark, is_emergency } = match allowed {
+            Err(cause) => Planned::refused(cause),
+            Ok(()) if max_forwards == 0 => Planned::refused(&cause::LOOP),
+            Ok(()) => self.planned(now, &origin, &caller, &dialled, out),
+        };
+        let remark = remark.or_else(|| unrecorded(refused.flatten()));
         let plan = plan.and_then(|plan| share_breadth(plan, &asked.request));
         let call = self.new_call_id(now);
         self.calls.insert(call, CallEntry::default());
+        self.charge(now, call, charges);
         self.adopt(call, &asked);
         if plan.is_ok() {
             self.respond(now, &asked, 100, "Trying", &[], out);
@@ -63,6 +70,8 @@ impl Switchboard {
             media_bind,
             user_agent: self.user_agent.clone(),
             max_forwards: max_forwards.saturating_sub(1),
+            remark,
+            is_emergency,
         };
         self.start_call(call, caller, start, out);
     }
@@ -79,7 +88,8 @@ impl Switchboard {
         to: &str,
         out: &mut Vec<Output>,
     ) -> Result<CallId, OriginateError> {
-        if self.is_draining || self.calls.len() >= self.snapshot.limits.calls_max {
+        let is_full = self.is_draining || self.calls.len() >= self.snapshot.limits.calls_max;
+        if is_full && !self.is_emergency_number(to) {
             return Err(OriginateError::Refused);
         }
         let phone = self.snapshot.phone(from).ok_or(OriginateError::NoSuchPhone)?;
@@ -89,8 +99,11 @@ impl Switchboard {
         let Some(target) = first.first() else { return Err(OriginateError::NotRegistered) };
         let media_ip = target.media_ip;
         let origin = Origin::Operator(from.to_owned());
-        let plan = self.plan(now, &origin, &caller, to);
+        let Planned { plan, charges, remark, is_emergency } =
+            self.planned(now, &origin, &caller, to, out);
         let call = self.new_call_id(now);
+        self.calls.insert(call, CallEntry::default());
+        self.charge(now, call, charges);
         let began = self.began(now, call, &origin, &caller, to, plan.as_ref());
         let media_bind = self.media_bind(media_ip, plan.as_ref());
         let start = Start {
@@ -104,6 +117,8 @@ impl Switchboard {
             media_bind,
             user_agent: self.user_agent.clone(),
             max_forwards: 70,
+            remark,
+            is_emergency,
         };
         self.start_call(call, caller, start, out);
         Ok(call)
@@ -169,7 +184,22 @@ impl Switchboard {
         (bind(a, true), bind(b, is_one))
     }
 
-    /// Who calls: a phone is who it logged in as, whatever it claims; a trunk's caller is its From.
+    /// May the From of a phone's call name whom it names? Anonymous is nobody else.
+    fn is_own_identity(&self, origin: &Origin, request: &Message) -> Result<(), &'static Cause> {
+        let Origin::Phone(extension) = origin else { return Ok(()) };
+        let Some(user) = from_user(request) else { return Ok(()) };
+        let rights = self.snapshot.phone(extension).map(|phone| &phone.rights);
+        let is_own = user == *extension
+            || user.eq_ignore_ascii_case("anonymous")
+            || rights.is_some_and(|rights| rights.identities.contains(&user));
+        match self.snapshot.sip.other_from {
+            OtherFrom::Refuse if !is_own => Err(&cause::OTHER_IDENTITY),
+            _ => Ok(()),
+        }
+    }
+
+    /// Who calls: a phone is who it logged in as, or one of its identities, whatever else it claims; a trunk's
+    /// caller is its From.
     fn caller_of(&self, origin: &Origin, request: &Message) -> Caller {
         let from = request.text(HeaderName::From).unwrap_or_default();
         let from = NameAddr::parse(&from).ok();
@@ -178,8 +208,11 @@ impl Switchboard {
         match origin {
             Origin::Phone(extension) | Origin::Operator(extension) => {
                 let name = self.snapshot.phone(extension).map(|phone| phone.name.clone());
+                let rights = self.snapshot.phone(extension).map(|phone| &phone.rights);
+                let identity = from_user(request)
+                    .filter(|user| rights.is_some_and(|rights| rights.identities.contains(user)));
                 Caller {
-                    number: extension.clone(),
+                    number: identity.unwrap_or_else(|| extension.clone()),
                     name: name.filter(|name| !name.is_empty()).unwrap_or(display),
                 }
             }
@@ -238,9 +271,17 @@ impl Switchboard {
                 let key = (call_id, tag);
                 if let Some(entry) = self.calls.get_mut(&call) {
                     entry.dialogs.push(key.clone());
-                    self.dialogs.insert(key, DialogEntry { call, peer, source });
+                    if let Some(ip) = source {
+                        self.guard.dialog(ip, true);
+                    }
+                    let entry = DialogEntry { call, peer, source, counted: source };
+                    let old = self.dialogs.insert(key, entry).and_then(|old| old.counted);
+                    if let Some(ip) = old {
+                        self.guard.dialog(ip, false);
+                    }
                 }
             }
+            call::Output::Answered(party) => self.call_talks(now, call, &party),
             call::Output::Locate(wanted) => self.locate(now, call, &wanted, out),
             call::Output::Fetch { replaces, by } => self.fetch(call, &replaces, &by, out),
             call::Output::HandOver { to, leg } => self.hand_over(now, call, to, leg, out),
@@ -269,16 +310,20 @@ impl Switchboard {
             Some(extension) => self.named(extension),
             None => entry.caller.clone(),
         };
-        let plan = by.map_or(Err(&cause::FORBIDDEN), |origin| {
-            let Origin::Phone(extension) = &origin else { return Err(&cause::FORBIDDEN) };
-            let plan = self.plan(now, &origin, &shown, &wanted.dialled)?;
-            if !plan.groups.iter().flatten().any(|target| target.is_trunk) {
-                return Ok(plan);
-            }
-            let caller = self.named(extension);
-            self.plan(now, &origin, &caller, &wanted.dialled)
-        });
-        to_call(call, call::Input::Located(plan), out);
+        let Some(Origin::Phone(extension)) = by else {
+            return to_call(call, call::Input::Located(Err(&cause::FORBIDDEN)), out);
+        };
+        let dialled = &wanted.dialled;
+        let own = self.named(&extension);
+        let origin = Origin::Phone(extension);
+        let goes_inside = self.snapshot.phone(dialled).is_some() || {
+            let inner = self.plan(now, &origin, &shown, dialled);
+            inner.is_ok_and(|plan| !plan.groups.iter().flatten().any(|target| target.is_trunk))
+        };
+        let caller = if goes_inside { shown } else { own };
+        let planned = self.planned(now, &origin, &caller, dialled, out);
+        self.charge(now, call, planned.charges);
+        to_call(call, call::Input::Located(planned.plan), out);
     }
 
     /// An extension as a caller, with its name if it has one.
@@ -304,8 +349,12 @@ impl Switchboard {
     /// has not cancelled is cancelled: nobody else could any more, and an open INVITE has no timer.
     pub fn forget(&mut self, now: Instant, call: CallId, out: &mut Vec<Output>) {
         let Some(entry) = self.calls.remove(&call) else { return };
+        self.discharge(now, &entry.charges);
         for key in entry.dialogs {
-            self.dialogs.remove(&key);
+            let source = self.dialogs.remove(&key).and_then(|dialog| dialog.counted);
+            if let Some(ip) = source {
+                self.guard.dialog(ip, false);
+            }
         }
         for client in entry.invites {
             self.with_endpoint(now, out, |endpoint, events| {
@@ -321,6 +370,14 @@ impl Switchboard {
             self.respond(now, &asked, status, reason_phrase(status), &[], out);
         }
     }
+}
+
+/// What a record says of refused calls before it that left none.
+fn unrecorded(count: Option<u64>) -> Option<(&'static str, String)> {
+    let count = count.filter(|count| *count > 0)?;
+    let text =
+        format!("{count} more refused logins for calls from this address since the last record");
+    Some(("guard.counted", text))
 }
 
 /// A request that a call has not answered yet.
@@ -352,8 +409,15 @@ fn share_breadth(mut plan: Plan, request: &Message) -> Result<Plan, &'static Cau
     Ok(plan)
 }
 
+/// The user in a From.
+fn from_user(request: &Message) -> Option<String> {
+    let from = request.text(HeaderName::From).unwrap_or_default();
+    let uri = NameAddr::parse(&from).ok()?.parsed_uri()?;
+    Some(uri.dialled().into_owned()).filter(|user| !user.is_empty())
+}
+
 /// The number in a Request-URI; empty if there is none.
-fn dialled(request: &Message) -> String {
+pub(super) fn dialled(request: &Message) -> String {
     match Uri::parse(request.uri()) {
         Some(uri) if matches!(uri.scheme, Scheme::Sip | Scheme::Sips | Scheme::Tel) => {
             uri.dialled().into_owned()

@@ -6,7 +6,9 @@
 
 mod admit;
 mod calls;
+mod gate;
 mod handover;
+mod meter;
 mod peers;
 mod probes;
 mod register;
@@ -34,9 +36,12 @@ use crate::proto::time::{Instant, Wall};
 use crate::proto::token::Tokens;
 use crate::switch::call::{self, Origin, Start};
 use crate::switch::cdr::record::CallId;
+use crate::switch::guard::{Guard, GuardCounts};
+use crate::switch::route::caps::{Meter, Whose};
 use crate::switch::snapshot::Snapshot;
 
 pub use calls::OriginateError;
+pub use gate::Load;
 pub use trunks::TrunkView;
 
 /// The owner number of transactions that belong to no call.
@@ -83,6 +88,8 @@ struct DialogEntry {
     call: CallId,
     peer: Origin,
     source: Option<IpAddr>,
+    /// The source that the guard was told of.
+    counted: Option<IpAddr>,
 }
 
 /// What is known of a live call here.
@@ -95,6 +102,8 @@ struct CallEntry {
     open: Vec<calls::OpenRequest>,
     /// INVITEs of its own that may still wait for an answer: cancelled if it ends without doing so.
     invites: Vec<ClientKey>,
+    /// Whose minutes it talks.
+    charges: Vec<meter::Charge>,
 }
 
 /// Counts for `status` and `doctor`.
@@ -116,6 +125,10 @@ pub struct Counts {
     pub dropped: u64,
     /// Requests challenged since the start.
     pub challenged: u64,
+    /// Requests refused for load since the start.
+    pub shed: u64,
+    /// What the guard counts.
+    pub guard: GuardCounts,
 }
 
 /// The switchboard.
@@ -141,6 +154,11 @@ pub struct Switchboard {
     peers: peers::Peers,
     /// Sessions that nobody wanted any more, latest last: transaction and the peer's tag.
     strays: VecDeque<(ClientKey, String)>,
+    guard: Guard,
+    meter: Meter,
+    /// Until when requests outside dialogs are refused for load.
+    busy_until: Instant,
+    shed: u64,
     is_draining: bool,
     dropped: u64,
     challenged: u64,
@@ -171,6 +189,10 @@ impl Switchboard {
             ),
             registrar: Registrar::default(),
             no_secret: tokens.call_id(),
+            guard: Guard::new(snapshot.guard.clone(), tokens.fork()),
+            meter: Meter::default(),
+            busy_until: Instant::START,
+            shed: 0,
             tokens,
             epoch,
             user_agent: format!("Tandem/{version}"),
@@ -203,6 +225,7 @@ impl Switchboard {
         self.sync_registrants(now);
         self.sync_peers(now);
         self.sync_probes(now);
+        self.guard_reloaded(out);
         let mut gone: Vec<_> = self
             .registrar
             .addresses()
@@ -251,6 +274,7 @@ impl Switchboard {
             }
             None => false,
         });
+        self.guard.bound(aor, bindings.iter().map(|binding| binding.flow.remote).collect());
         self.registrar.restore(aor, bindings);
     }
 
@@ -280,11 +304,16 @@ impl Switchboard {
             nonces: self.authenticator.remembered(),
             dropped: self.dropped,
             challenged: self.challenged,
+            shed: self.shed,
+            guard: self.guard.counts(),
         }
     }
 
     /// A datagram or a framed message arrived.
     pub fn receive(&mut self, now: Instant, flow: Flow, bytes: &[u8], out: &mut Vec<Output>) {
+        if !self.admits(now, &flow, bytes, out) {
+            return;
+        }
         if stun::is_stun(bytes) {
             let answer = stun::binding_response(bytes, flow.remote);
             out.extend(answer.map(|packet| Output::Transmit {
@@ -320,8 +349,11 @@ impl Switchboard {
         let registrants = self.registrants.values().filter_map(Registrant::next_timeout).min();
         let peers = self.peers.next_timeout();
         let probes = self.probes.next_timeout();
-        [self.endpoint.next_timeout(), self.registrar.next_timeout(), registrants, peers, probes]
+        let guard = self.guard.next_timeout();
+        let own = [registrants, peers, probes, guard];
+        [self.endpoint.next_timeout(), self.registrar.next_timeout()]
             .into_iter()
+            .chain(own)
             .flatten()
             .min()
     }
@@ -335,6 +367,8 @@ impl Switchboard {
         self.run_registrants(now, out);
         self.refresh_peers(now, out);
         self.run_probes(now, out);
+        self.guard.handle_timeout(now);
+        self.guard_events(out);
     }
 
     /// Lets the endpoint act and serves what comes of it.

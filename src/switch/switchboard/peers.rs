@@ -1,7 +1,7 @@
 //! Peers that are configured by name: located again and again, so that a call need not wait for it and a
 //! carrier is known by all of its addresses.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::trunks::hop_of;
@@ -60,6 +60,11 @@ impl Peers {
         }
     }
 
+    /// Every address that was found for a name.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.named.values().flat_map(|peer| &peer.seen).map(|(address, _)| address.ip())
+    }
+
     /// The servers of a peer by name; none before it was found.
     pub(super) fn located(&self, hop: &NextHop) -> Option<&Located> {
         self.named.get(hop).map(|peer| &peer.located).filter(|found| !found.servers.is_empty())
@@ -109,6 +114,7 @@ impl Switchboard {
         }
         let mut addresses: Vec<_> = located.targets().map(|target| target.address).collect();
         addresses.dedup();
+        let known: Vec<_> = addresses.iter().map(SocketAddr::ip).collect();
         peer.seen.retain(|(known, at)| now.since(*at) < ADDRESS_KEPT && !addresses.contains(known));
         peer.seen.splice(0..0, addresses.into_iter().map(|address| (address, now)));
         peer.seen.truncate(ADDRESSES_MAX);
@@ -120,6 +126,7 @@ impl Switchboard {
         if located.is_whole || !is_kept {
             peer.located = located;
         }
+        self.guard_knows(known);
     }
 
     /// Where a request to this peer goes: each of its places in order, or its name as long as that has not

@@ -73,13 +73,15 @@ impl Switchboard {
 
     /// Stores and tells what the bindings of an address are now.
     pub(super) fn bindings_changed(
-        &self,
+        &mut self,
         now: Instant,
         aor: &str,
         why: &str,
         out: &mut Vec<Output>,
     ) {
         let bindings: Vec<_> = self.registrar.bindings(aor, now).into_iter().cloned().collect();
+        self.guard.bound(aor, bindings.iter().map(|binding| binding.flow.remote).collect());
+        self.guard_events(out);
         let kind = if bindings.is_empty() { "phone.unregistered" } else { "phone.registered" };
         let contacts =
             bindings.iter().map(|binding| binding.contact.as_str()).collect::<Vec<_>>().join(", ");

@@ -29,11 +29,7 @@ impl Switchboard {
     /// The trunk that a request comes from: by its address, by its registration to us, or by the Contact
     /// that we registered with it.
     pub(super) fn trunk_of(&self, now: Instant, flow: &Flow, request: &Message) -> Option<String> {
-        let by_address = self.snapshot.trunks.iter().find(|trunk| {
-            trunk.mode != TrunkMode::Account
-                && trunk.peers.iter().filter_map(hop_of).any(|hop| self.peers.is_from(&hop, flow))
-        });
-        if let Some(trunk) = by_address {
+        if let Some(trunk) = self.trunk_by_address(flow) {
             return Some(trunk.name.clone());
         }
         let by_registration = self.snapshot.trunks.iter().find(|trunk| {
@@ -59,6 +55,14 @@ impl Switchboard {
                     .is_some_and(|address| address.ip() == flow.remote.ip())
         };
         self.registrants.iter().find(ours).map(|(name, _)| name.clone())
+    }
+
+    /// The trunk that has the flow's address among its peers.
+    pub(super) fn trunk_by_address(&self, flow: &Flow) -> Option<&Trunk> {
+        self.snapshot.trunks.iter().find(|trunk| {
+            trunk.mode != TrunkMode::Account
+                && trunk.peers.iter().filter_map(hop_of).any(|hop| self.peers.is_from(&hop, flow))
+        })
     }
 
     /// Makes the registrations that the configuration asks for; unchanged ones stay.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use regex::Regex;
 use tandem::switch::snapshot::{
-    Destination, Listen, Number, PeerAddress, Phone, Route, Secret, Snapshot, Transport, Trunk,
-    TrunkMode,
+    CapsWish, Destination, Listen, Number, PeerAddress, Phone, Rights, Route, Secret, Snapshot,
+    Transport, Trunk, TrunkMode,
 };
 
 pub const CARRIER: &str = "203.0.113.10:5060";
@@ -24,6 +24,7 @@ pub fn phone(extension: &str, name: &str) -> (String, Phone) {
         secret: Secret(secret_of(extension)),
         contacts_max: None,
         ring_timeout: None,
+        rights: Rights::default(),
     };
     (extension.to_owned(), phone)
 }
@@ -55,6 +56,7 @@ pub fn trunk(name: &str, mode: TrunkMode, peers: &[&str]) -> Trunk {
         try_timeout: Duration::from_secs(5),
         large_to_tcp: true,
         probe: Duration::ZERO,
+        caps: CapsWish::default(),
     }
 }
 

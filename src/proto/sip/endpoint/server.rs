@@ -232,6 +232,11 @@ impl Endpoint {
         }
     }
 
+    /// Forgets a request without an answer: its sender is not to learn that anybody is here.
+    pub fn ignore(&mut self, server: ServerKey) {
+        self.remove_server(server.0);
+    }
+
     /// Carries out what a server machine wants, and its timers.
     fn run_server(&mut self, id: u64, out: &mut Vec<Event>) {
         let mut outputs = std::mem::take(&mut self.machine_out);

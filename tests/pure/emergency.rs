@@ -1,0 +1,147 @@
+//! Row 162 of the wire catalogue: emergency calls pass everything.
+
+use crate::scene::{heard, outcome};
+use crate::sim::office::{BACKUP, CARRIER, office};
+use crate::sim::phone::{Reply, ok, ring};
+use crate::sim::world::{PhoneId, World};
+use tandem::switch::snapshot::Snapshot;
+use tandem::switch::switchboard::Load;
+
+fn world(snapshot: Snapshot) -> (World, PhoneId, PhoneId, PhoneId) {
+    let mut w = World::new(snapshot);
+    let a = w.phone("1001");
+    let (carrier, backup) = (w.party("carrier", CARRIER), w.party("backup", BACKUP));
+    for id in [carrier, backup] {
+        w[id].habits.on_invite = vec![(20, ring()), (100, ok())];
+    }
+    (w, a, carrier, backup)
+}
+
+fn talks(w: &mut World, a: PhoneId, number: &str, by: PhoneId, sent: &str) {
+    w.dial(a, number);
+    w.run_for(1_500);
+    assert_eq!(w[a].last().status, 200, "{number}");
+    let invite = w[by].requests("INVITE");
+    let uri = invite.last().expect("the trunk is called").uri();
+    assert!(uri.starts_with(&format!("sip:{sent}@")), "{uri}");
+    w.hang_up(a);
+    w.run_for(1_000);
+}
+
+#[test]
+fn row_162_with_and_without_a_prefix_and_without_any_route() {
+    let mut snapshot = office();
+    snapshot.routes.clear();
+    let (mut w, a, carrier, _) = world(snapshot);
+    for (dialled, sent) in [("110", "110"), ("112", "112"), ("0119", "119"), ("9911", "911")] {
+        talks(&mut w, a, dialled, carrier, sent);
+    }
+    w.assert_empty();
+}
+
+#[test]
+fn row_162_the_named_trunks_come_first_and_every_one_is_tried() {
+    let mut snapshot = office();
+    snapshot.emergency.trunks = vec!["backup".into(), "carrier".into()];
+    let (mut w, a, carrier, backup) = world(snapshot);
+    talks(&mut w, a, "112", backup, "112");
+    assert!(w[carrier].requests("INVITE").is_empty());
+    // Whatever the first one says: a 403 or a 486 is no reason to stop.
+    for status in [403, 404, 486, 503] {
+        w[backup].habits.on_invite = vec![(20, Reply::status(status))];
+        talks(&mut w, a, "112", carrier, "112");
+    }
+    w.assert_empty();
+}
+
+/// Full, draining, overloaded, barred, capped: nothing stands in the way, neither for a phone that never registered.
+#[test]
+fn row_162_no_limit_cap_drain_or_overload_stands_in_the_way() {
+    let mut snapshot = office();
+    snapshot.limits.calls_max = 1;
+    snapshot.dial.allow.clear();
+    snapshot.dial.phone.calls_per_minute = 1;
+    snapshot.dial.trunk.calls_max = 1;
+    let (mut w, a, carrier, _) = world(snapshot);
+    let b = w.phone("1002");
+    let c = w.party("1003", "192.0.2.9:5060");
+    w[c].domain = "tandem".into();
+    w.dial(b, "1001");
+    w.run_for(500);
+    w.board.drain();
+    let (now, lag) = (w.instant(), std::time::Duration::from_secs(9));
+    w.with_board(|board, out| {
+        board.loaded(now, Load { lag, queued: 0, queue_max: 1 }, out);
+    });
+    for id in [a, c, a, c] {
+        talks(&mut w, id, "110", carrier, "110");
+    }
+    w.dial(a, "0123");
+    w.run_for(500);
+    assert_eq!(w[a].last().status, 503);
+    w.cancel(b);
+    w.assert_empty();
+}
+
+#[test]
+fn row_162_a_ban_does_not_stop_it_and_the_ban_stays() {
+    let (mut w, _, carrier, _) = world(office());
+    let c = w.party("1003", "192.0.2.9:5060");
+    w[c].domain = "tandem".into();
+    for n in 0..3 {
+        w.send_from("192.0.2.9:5061", &format!("OPTIONS sip:x SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9:5061;branch=z9hG4bK{n}\r\nUser-Agent: sipvicious\r\n\r\n"));
+    }
+    w.run_for(100);
+    assert_eq!(w.board.guard().counts().banned, 1);
+    w.dial(c, "110");
+    w.run_for(1_500);
+    assert_eq!(heard(&w), (true, true));
+    assert_eq!(w[carrier].requests("INVITE").len(), 1);
+    // Its dialog is served, and nothing else of it.
+    w.run_for(40_000);
+    assert_eq!(heard(&w), (true, true), "it was acknowledged");
+    let before = w[c].got.len();
+    w[c].habits.repeats = false;
+    w.dial(c, "1001");
+    w.run_for(500);
+    assert_eq!(w[c].got.len(), before);
+    assert_eq!(w.board.guard().counts().banned, 1);
+    let now = w.now;
+    w[c].hang_up(now, 0);
+    w.flush(c.0);
+    w.run_for(200);
+    assert_eq!(w[c].statuses("BYE"), [200]);
+    w.assert_empty();
+    assert_eq!(outcome(&w), ("normal", "caller", true));
+}
+
+/// Emergency numbers are no way around the ban for somebody who guesses passwords.
+#[test]
+fn emergency_numbers_do_not_make_guessing_cheap() {
+    let (mut w, _, _, _) = world(office());
+    let x = w.party("1001", "192.0.2.66:5060");
+    w[x].domain = "tandem".into();
+    w[x].secret = "wrong".into();
+    w[x].habits.repeats = false;
+    for _ in 0..200 {
+        w.dial(x, "110");
+        w.run_for(10);
+    }
+    let guesses = w[x].statuses("INVITE").iter().filter(|status| **status == 403).count();
+    assert!(guesses < 20, "{guesses}");
+    w.assert_empty();
+}
+
+#[test]
+fn an_extension_of_the_same_number_is_rung() {
+    let mut snapshot = office();
+    snapshot.phones.extend([crate::sim::office::phone("110", "Reception")]);
+    let (mut w, a, carrier, _) = world(snapshot);
+    let reception = w.phone("110");
+    w.dial(a, "110");
+    w.run_for(500);
+    assert_eq!(w[reception].requests("INVITE").len(), 1);
+    assert!(w[carrier].requests("INVITE").is_empty());
+    w.cancel(a);
+    w.assert_empty();
+}
