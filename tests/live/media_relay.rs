@@ -354,6 +354,20 @@ fn a_silent_side_is_reported_once_and_a_held_one_later() {
     bed.close();
 }
 
+/// As while a call is handed on, and as `dead_after_seconds = 0` says.
+#[test]
+fn a_side_without_a_limit_may_be_silent() {
+    let bed = Bed::new(21_220, 21_239);
+    let (_a, b) = bed.call();
+    let held = LegPlan { receive: false, ..b.plan() };
+    bed.handle.set_leg(CALL, Side::B, held).unwrap();
+    let limits = DeadAfter { talk: Duration::ZERO, hold: Duration::from_millis(700) };
+    bed.handle.set_dead_after(CALL, limits).unwrap();
+    // The check that reports side B is the third one at least that side A lives through.
+    assert!(matches!(bed.event(), MediaEvent::Dead { side: Side::B, .. }));
+    bed.close();
+}
+
 #[test]
 fn ports_come_back_after_a_close_and_run_out_with_a_reason() {
     let bed = Bed::new(21_160, 21_167);

@@ -298,6 +298,23 @@ fn a_call_is_handed_on_many_times() {
     assert_eq!(w.records.len(), 1);
 }
 
+/// The caller has gone, and then the called phone too: who stays is neither of them.
+#[test]
+fn who_stays_after_two_transfers_is_who_calls() {
+    let (mut w, a, b, c) = three();
+    w[a].habits.on_invite = vec![(20, ok())];
+    refer(&mut w, a, "<sip:1003@10.0.0.1>", "");
+    w.run_for(2_000);
+    assert!(connected(&w, b, c));
+    refer(&mut w, b, "<sip:1001@10.0.0.1>", "");
+    w.run_for(2_000);
+    assert!(connected(&w, c, a));
+    let from = w[a].requests("INVITE").last().unwrap().get("From").to_owned();
+    assert!(from.contains("<sip:1003@"), "who stays calls: {from}");
+    w.hang_up(a);
+    w.assert_empty();
+}
+
 /// 1001 talks to 1002, holds, and calls 1003, which answers: two calls, the second one on top.
 fn consulting() -> (World, PhoneId, PhoneId, PhoneId) {
     let (mut w, a, b, c) = three();
@@ -375,6 +392,34 @@ fn row_122_a_called_phone_connects_an_outside_caller_to_a_colleague() {
     refer_in(&mut w, b, first, &to);
     w.run_for(2_000);
     assert!(connected(&w, carrier, c));
+    w.hang_up(carrier);
+    w.assert_empty();
+}
+
+/// An outside caller came from another call, and is handed on once more: its own number is shown.
+#[test]
+fn an_outside_caller_that_was_fetched_is_shown_by_its_number() {
+    let mut w = World::new(office());
+    let (a, b, c) = (w.phone("1001"), w.phone("1002"), w.phone("1003"));
+    w[b].habits.on_invite = vec![(20, ok())];
+    w[c].habits.on_invite = vec![(20, ok())];
+    let carrier = w.party("carrier", CARRIER);
+    w.dial(a, "1002");
+    w.run_for(500);
+    w.dial_with(carrier, NUMBER, &Body::Auto, "");
+    w.run_for(500);
+    let own = w[carrier].last().invite.as_ref().unwrap().get("From").to_owned();
+    let own = own.split('@').next().unwrap().rsplit(':').next().unwrap().to_owned();
+    let to = replacing(&w, b, w[b].last_index());
+    let first = w[b].last_index() - 1;
+    refer_in(&mut w, b, first, &to);
+    w.run_for(1_000);
+    assert!(connected(&w, a, carrier));
+    refer(&mut w, a, "<sip:1003@10.0.0.1>", "");
+    w.run_for(1_000);
+    assert!(connected(&w, carrier, c));
+    let from = w[c].requests("INVITE")[0].get("From").to_owned();
+    assert!(from.contains(&format!("<sip:{own}@")), "{own} calls: {from}");
     w.hang_up(carrier);
     w.assert_empty();
 }

@@ -74,7 +74,7 @@ impl LegPlan {
 }
 
 /// How long a side may be silent before it is called dead. RTCP counts as life,
-/// so a phone that sends nothing in a pause is not hung up on.
+/// so a phone that sends nothing in a pause is not hung up on. Zero is never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeadAfter {
     /// While the side may send.
@@ -319,7 +319,8 @@ impl Call {
             let (leg, _) = self.way(side);
             let limit = if leg.plan.receive { limits.talk } else { limits.hold };
             let silent_for = now.since(leg.alive_at);
-            if leg.is_set && !leg.is_dead && silent_for > limit {
+            let is_too_long = !limit.is_zero() && silent_for > limit;
+            if leg.is_set && !leg.is_dead && is_too_long {
                 leg.is_dead = true;
                 outbox.send(id, MediaEvent::Dead { side, silent_for });
             }

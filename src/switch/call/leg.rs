@@ -18,6 +18,8 @@ pub struct Leg {
     pub party: String,
     /// Is that a trunk?
     pub is_trunk: bool,
+    /// The number that was dialled for it, or that it calls from: the one to show where it is a trunk.
+    pub(super) number: String,
     /// Its INVITE usage.
     pub session: Session,
     /// Its session description.
@@ -41,6 +43,7 @@ impl Leg {
         label: String,
         party: String,
         is_trunk: bool,
+        number: String,
         session: Session,
         session_id: u64,
         media_ip: IpAddr,
@@ -49,6 +52,7 @@ impl Leg {
             label,
             party,
             is_trunk,
+            number,
             session,
             negotiator: Negotiator::new(session_id),
             media_ip,

@@ -96,6 +96,8 @@ pub struct Call {
     firsts: Vec<Option<Leg>>,
     winner: Option<usize>,
     groups: VecDeque<Vec<Target>>,
+    /// The number that they were found for.
+    dialled: String,
     /// The caller's description where it offered one, for each branch's offer.
     media: Media,
     /// The INVITE came without an offer: the called side's offer goes through.
@@ -137,6 +139,7 @@ impl Call {
     /// A call that has just begun. Its outputs so far are in `out`.
     pub fn begin(now: Instant, start: Start, out: &mut Vec<Output>) -> Self {
         let mut call = Self {
+            dialled: start.began.called.clone(),
             began: start.began,
             began_at: now,
             origin: start.origin,

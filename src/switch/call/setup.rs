@@ -70,8 +70,8 @@ impl Call {
             Origin::Phone(extension) | Origin::Operator(extension) => (extension.clone(), false),
             Origin::Trunk(name) => (name.clone(), true),
         };
-        let mut leg =
-            Leg::new("a".into(), party, is_trunk, session, self.tokens.next_u64(), media_ip);
+        let (number, id) = (self.began.caller.clone(), self.tokens.next_u64());
+        let mut leg = Leg::new("a".into(), party, is_trunk, number, session, id, media_ip);
         leg.signalling = Some(flow.remote);
         leg.invite = Some(server);
         self.a = Some(leg);
@@ -203,6 +203,7 @@ impl Call {
             label,
             target.party,
             target.is_trunk,
+            self.dialled.clone(),
             session,
             self.tokens.next_u64(),
             target.media_ip,
@@ -393,7 +394,9 @@ impl Call {
         let label = leg.label.clone();
         self.note(now, &label, "leg.redirected", format!("to {target}"));
         self.ring_deadline = None;
-        out.push(Output::Locate(Locate { dialled: target, by: None, shown: None }));
+        self.dialled.clone_from(&target);
+        let shown = self.who_is_shown();
+        out.push(Output::Locate(Locate { dialled: target, by: None, shown }));
         true
     }
 

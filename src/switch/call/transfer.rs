@@ -79,14 +79,17 @@ impl Call {
     fn locate_for_transfer(&mut self, dialled: String, out: &mut Vec<Output>) {
         let Some(transfer) = &self.transfer else { return };
         let by = self.leg(At::B(transfer.by)).map(Leg::key);
-        // Who stays is who calls: the caller of the call, or after a swap the called party.
-        let shown =
-            self.a.as_ref().filter(|_| self.is_swapped).map(|leg| {
-                if leg.is_trunk { self.began.called.clone() } else { leg.party.clone() }
-            });
+        let shown = self.who_is_shown();
         self.refusal = None;
         self.groups.clear();
+        self.dialled.clone_from(&dialled);
         out.push(Output::Locate(Locate { dialled, by, shown }));
+    }
+
+    /// Who stays is who calls: the caller of the call (`None`), or whoever came after.
+    pub(super) fn who_is_shown(&self) -> Option<String> {
+        let leg = self.a.as_ref().filter(|leg| !leg.label.starts_with('a'))?;
+        Some(if leg.is_trunk { leg.number.clone() } else { leg.party.clone() })
     }
 
     /// The dial plan's answer.
