@@ -1,5 +1,8 @@
 //! Rows 120 to 127 of the wire catalogue: blind transfer (RFC 3515, RFC 5589 §6).
 
+use tandem::switch::call::Input;
+use tandem::switch::cdr::record::CallId;
+
 use crate::scene::{outcome, talking, two_phones, with_trunks};
 use crate::sim::office::{CARRIER, NUMBER, office};
 use crate::sim::phone::{Body, Reply, State, ok, ring};
@@ -471,6 +474,26 @@ fn row_123_a_call_that_is_not_answered_is_not_replaced() {
     w.cancel(a);
     w.hang_up(b);
     w.assert_empty();
+}
+
+/// The ports that await the party are bound where it cannot be told to send: it stays where it is.
+#[test]
+fn a_party_that_could_not_reach_the_other_calls_ports_is_not_given_away() {
+    for (bound, is_given) in [("10.0.0.9", false), ("::", false), ("0.0.0.0", true)] {
+        let (mut w, a, b) = talking();
+        let call = w.call();
+        let leg = (w[a].last().call_id.clone(), w[a].last().remote_tag.clone());
+        let bound = bound.parse().unwrap();
+        w.input(call, Input::Wanted { leg, to: CallId(1), bound });
+        w.run_for(500);
+        assert_eq!(w[a].requests("BYE").len(), usize::from(is_given), "{bound}");
+        assert_eq!(w[b].requests("BYE").len(), usize::from(is_given), "{bound}");
+        if !is_given {
+            assert!(connected(&w, a, b));
+            w.hang_up(a);
+        }
+        w.assert_empty();
+    }
 }
 
 /// Anybody hangs up at any millisecond of an attended transfer: everybody is let go in the end.

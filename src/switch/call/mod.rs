@@ -211,7 +211,7 @@ impl Call {
                 }
             }
             Input::Located(plan) => self.located(now, plan, out),
-            Input::Wanted { leg, to } => self.wanted(now, &leg, to, out),
+            Input::Wanted { leg, to, bound } => self.wanted(now, &leg, to, bound, out),
             Input::Fetched(result) => self.fetched(now, result, out),
             Input::MediaOpened { a, b } => self.media_opened(now, a, b, out),
             Input::MediaRefused(why) => {

@@ -108,8 +108,9 @@ impl Call {
             let by = transfer.referred_by.clone();
             target.headers.extend(by.map(|by| (HeaderName::ReferredBy, by)));
         }
+        let bound = self.bound_for_branches();
         for group in &mut plan.groups {
-            group.retain(|target| self.can_reach_ports(target.media_ip));
+            group.retain(|target| can_reach(bound, target.media_ip));
         }
         plan.groups.retain(|group| !group.is_empty());
         if plan.groups.is_empty() {
@@ -120,11 +121,10 @@ impl Call {
         self.ring_next_group(now, out);
     }
 
-    /// The ports of the branches' side are open already: can they be reached at this address of ours?
-    pub(super) fn can_reach_ports(&self, ip: IpAddr) -> bool {
+    /// What the ports of the branches' side, which are open already, are bound to.
+    pub(super) fn bound_for_branches(&self) -> IpAddr {
         let (a, b) = self.media_bind;
-        let bound = if self.side_of(At::B(0)) == Side::B { b } else { a };
-        ip == bound || bound.is_unspecified() && bound.is_ipv4() == ip.is_ipv4()
+        if self.side_of(At::B(0)) == Side::B { b } else { a }
     }
 
     /// What the new party is offered: what the one who stays can do, whoever held it until now.
@@ -260,4 +260,9 @@ impl Call {
             self.reoffer_first(now, &answer, out);
         }
     }
+}
+
+/// Can ports that are bound like this be reached at this address of ours?
+pub(super) fn can_reach(bound: IpAddr, ip: IpAddr) -> bool {
+    ip == bound || bound.is_unspecified() && bound.is_ipv4() == ip.is_ipv4()
 }
