@@ -496,6 +496,26 @@ fn a_party_that_could_not_reach_the_other_calls_ports_is_not_given_away() {
     }
 }
 
+/// The call that was asked for its party died before it could answer.
+#[test]
+fn a_call_that_does_not_answer_gives_no_party_and_the_first_one_goes_on() {
+    let (mut w, a, b, _) = consulting();
+    let (first, second) = (w[a].last_index() - 1, w[a].last_index());
+    let to = replacing(&w, a, second);
+    let dead = *w.calls.keys().last().unwrap();
+    w.calls.remove(&dead);
+    refer_in(&mut w, a, first, &to);
+    w.run_for(6_000);
+    assert_eq!(news(&w, a).last(), Some(&said("SIP/2.0 480 Temporarily Unavailable", true)));
+    let own = w.call();
+    let open = &w.media.open[&own];
+    assert!(open.dead_after.is_some_and(|(talk, _)| !talk.is_zero()), "watched again");
+    w.hang_up(b);
+    w.run_for(1_000);
+    w.kill(dead);
+    w.assert_empty();
+}
+
 /// Anybody hangs up at any millisecond of an attended transfer: everybody is let go in the end.
 #[test]
 fn an_attended_transfer_ended_at_any_moment() {

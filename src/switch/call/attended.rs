@@ -11,10 +11,11 @@ use crate::switch::cause;
 use crate::switch::cdr::record::SegmentKind;
 
 impl Call {
-    pub(super) fn fetch(&mut self, replaces: Replaces, out: &mut Vec<Output>) {
+    pub(super) fn fetch(&mut self, now: Instant, replaces: Replaces, out: &mut Vec<Output>) {
         let by = self.transfer.as_ref().and_then(|transfer| self.leg(At::B(transfer.by)));
         let Some(by) = by.map(Leg::key) else { return };
         self.is_fetching = true;
+        self.ring_deadline = Some(now + ASKED_MAX);
         out.push(Output::Fetch { replaces, by, bound: self.bound_for_branches() });
     }
 
@@ -89,6 +90,7 @@ impl Call {
             // The call ended meanwhile.
             return self.on_session(now, at, out, |session, sip| session.hang_up(480, None, sip));
         }
+        self.ring_deadline = None;
         self.winner = Some(index);
         self.joining = Some(index);
         self.transferred(now, index, out);

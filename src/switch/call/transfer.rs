@@ -54,8 +54,8 @@ impl Call {
             Some(Transfer { by, referred_by: wish.by, is_gone: false, is_recall: false });
         self.on_session(now, At::B(by), out, |session, sip| session.accept_refer(sip));
         match wish.replaces {
-            Some(replaces) => self.fetch(replaces, out),
-            None => self.locate_for_transfer(wish.dialled, out),
+            Some(replaces) => self.fetch(now, replaces, out),
+            None => self.locate_for_transfer(now, wish.dialled, out),
         }
     }
 
@@ -72,15 +72,17 @@ impl Call {
         let is_ready = self.phase == Phase::Talking
             && self.transfer.is_none()
             && self.modifying.is_none()
+            && !self.is_fetching
             && self.across(at).is_some();
         (!is_ready).then_some((491, "the call is not settled"))
     }
 
-    fn locate_for_transfer(&mut self, dialled: String, out: &mut Vec<Output>) {
+    fn locate_for_transfer(&mut self, now: Instant, dialled: String, out: &mut Vec<Output>) {
         let Some(transfer) = &self.transfer else { return };
         let by = self.leg(At::B(transfer.by)).map(Leg::key);
         let shown = self.who_is_shown();
         self.refusal = None;
+        self.ring_deadline = Some(now + ASKED_MAX);
         self.groups.clear();
         self.dialled.clone_from(&dialled);
         out.push(Output::Locate(Locate { dialled, by, shown }));
@@ -205,7 +207,7 @@ impl Call {
         transfer.is_recall = true;
         transfer.referred_by = None;
         self.transfer = Some(transfer);
-        self.locate_for_transfer(party, out);
+        self.locate_for_transfer(now, party, out);
     }
 
     /// Setting up comes to nothing: the call ends, or a transfer fails.
