@@ -516,6 +516,30 @@ fn a_call_that_does_not_answer_gives_no_party_and_the_first_one_goes_on() {
     w.assert_empty();
 }
 
+/// Who came from the other call has not taken our ports yet when the next transfer is wished.
+#[test]
+fn a_party_that_is_still_joining_is_not_handed_on() {
+    for answer in [ok(), Reply::status(488)] {
+        let (mut w, a, b, c) = consulting();
+        let (first, second) = (w[a].last_index() - 1, w[a].last_index());
+        w[c].habits.on_modify = None;
+        let to = replacing(&w, a, second);
+        refer_in(&mut w, a, first, &to);
+        w.run_for(300);
+        refer(&mut w, b, "<sip:1001@10.0.0.1>", "");
+        w.run_for(300);
+        assert_eq!(w[b].statuses("REFER"), [491]);
+        w.say(c, &answer);
+        w.run_for(1_000);
+        if answer.status == 200 {
+            assert!(connected(&w, b, c));
+            w.hang_up(b);
+        }
+        w.assert_empty();
+        assert_eq!(w[c].requests("BYE").len(), 1);
+    }
+}
+
 /// Anybody hangs up at any millisecond of an attended transfer: everybody is let go in the end.
 #[test]
 fn an_attended_transfer_ended_at_any_moment() {

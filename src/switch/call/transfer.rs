@@ -73,6 +73,8 @@ impl Call {
             && self.transfer.is_none()
             && self.modifying.is_none()
             && !self.is_fetching
+            && self.joining.is_none()
+            && !self.reoffer_due
             && self.across(at).is_some();
         (!is_ready).then_some((491, "the call is not settled"))
     }
