@@ -17,6 +17,7 @@ fn news(w: &World, id: PhoneId) -> Vec<(String, bool)> {
         .map(|notify| {
             assert!(notify.get("Event").starts_with("refer"), "{}", notify.get("Event"));
             assert_eq!(notify.get("Content-Type"), "message/sipfrag;version=2.0");
+            assert!(notify.get("Contact").starts_with("<sip:"), "RFC 3265 wants one");
             let line = notify.body.trim_end().to_owned();
             (line, notify.get("Subscription-State") == "terminated;reason=noresource")
         })
