@@ -412,8 +412,6 @@ fn an_outside_caller_that_was_fetched_is_shown_by_its_number() {
     w.run_for(500);
     w.dial_with(carrier, NUMBER, &Body::Auto, "");
     w.run_for(500);
-    let own = w[carrier].last().invite.as_ref().unwrap().get("From").to_owned();
-    let own = own.split('@').next().unwrap().rsplit(':').next().unwrap().to_owned();
     let to = replacing(&w, b, w[b].last_index());
     let first = w[b].last_index() - 1;
     refer_in(&mut w, b, first, &to);
@@ -423,7 +421,7 @@ fn an_outside_caller_that_was_fetched_is_shown_by_its_number() {
     w.run_for(1_000);
     assert!(connected(&w, carrier, c));
     let from = w[c].requests("INVITE")[0].get("From").to_owned();
-    assert!(from.contains(&format!("<sip:{own}@")), "{own} calls: {from}");
+    assert!(from.contains("<sip:carrier@"), "who stays calls: {from}");
     w.hang_up(carrier);
     w.assert_empty();
 }
@@ -482,10 +480,8 @@ fn row_123_a_call_that_is_not_answered_is_not_replaced() {
 fn a_party_that_could_not_reach_the_other_calls_ports_is_not_given_away() {
     for (bound, is_given) in [("10.0.0.9", false), ("::", false), ("0.0.0.0", true)] {
         let (mut w, a, b) = talking();
-        let call = w.call();
         let leg = (w[a].last().call_id.clone(), w[a].last().remote_tag.clone());
-        let bound = bound.parse().unwrap();
-        w.input(call, Input::Wanted { leg, to: CallId(1), bound });
+        w.input(w.call(), Input::Wanted { leg, to: CallId(1), bound: bound.parse().unwrap() });
         w.run_for(500);
         assert_eq!(w[a].requests("BYE").len(), usize::from(is_given), "{bound}");
         assert_eq!(w[b].requests("BYE").len(), usize::from(is_given), "{bound}");
@@ -508,8 +504,7 @@ fn a_call_that_does_not_answer_gives_no_party_and_the_first_one_goes_on() {
     refer_in(&mut w, a, first, &to);
     w.run_for(6_000);
     assert_eq!(news(&w, a).last(), Some(&said("SIP/2.0 480 Temporarily Unavailable", true)));
-    let own = w.call();
-    let open = &w.media.open[&own];
+    let open = &w.media.open[&w.call()];
     assert!(open.dead_after.is_some_and(|(talk, _)| !talk.is_zero()), "watched again");
     w.hang_up(b);
     w.run_for(1_000);
@@ -539,6 +534,21 @@ fn a_party_that_is_still_joining_is_not_handed_on() {
         w.assert_empty();
         assert_eq!(w[c].requests("BYE").len(), 1);
     }
+}
+
+#[test]
+fn a_fetched_party_that_holds_is_seen_to_hold() {
+    let (mut w, a, b, c) = consulting();
+    w.modify(c, "INVITE", HOLD);
+    w.run_for(500);
+    let to = replacing(&w, a, w[a].last_index());
+    let first = w[a].last_index() - 1;
+    refer_in(&mut w, a, first, &to);
+    w.run_for(2_000);
+    w.hang_up(b);
+    w.assert_empty();
+    let kinds: Vec<_> = w.records[1].segments.iter().map(|s| s.kind.word()).collect();
+    assert_eq!(kinds, ["setup", "ring", "talk", "hold", "talk", "hold"]);
 }
 
 /// Anybody hangs up at any millisecond of an attended transfer: everybody is let go in the end.
