@@ -1,5 +1,8 @@
 //! Rows 120 to 127 of the wire catalogue: blind transfer (RFC 3515, RFC 5589 §6).
 
+use tandem::switch::call::Input;
+use tandem::switch::cdr::record::CallId;
+
 use crate::scene::{outcome, talking, two_phones, with_trunks};
 use crate::sim::office::{CARRIER, NUMBER, office};
 use crate::sim::phone::{Body, Reply, State, ok, ring};
@@ -14,6 +17,7 @@ fn news(w: &World, id: PhoneId) -> Vec<(String, bool)> {
         .map(|notify| {
             assert!(notify.get("Event").starts_with("refer"), "{}", notify.get("Event"));
             assert_eq!(notify.get("Content-Type"), "message/sipfrag;version=2.0");
+            assert!(notify.get("Contact").starts_with("<sip:"), "RFC 3265 wants one");
             let line = notify.body.trim_end().to_owned();
             (line, notify.get("Subscription-State") == "terminated;reason=noresource")
         })
@@ -408,8 +412,6 @@ fn an_outside_caller_that_was_fetched_is_shown_by_its_number() {
     w.run_for(500);
     w.dial_with(carrier, NUMBER, &Body::Auto, "");
     w.run_for(500);
-    let own = w[carrier].last().invite.as_ref().unwrap().get("From").to_owned();
-    let own = own.split('@').next().unwrap().rsplit(':').next().unwrap().to_owned();
     let to = replacing(&w, b, w[b].last_index());
     let first = w[b].last_index() - 1;
     refer_in(&mut w, b, first, &to);
@@ -419,7 +421,7 @@ fn an_outside_caller_that_was_fetched_is_shown_by_its_number() {
     w.run_for(1_000);
     assert!(connected(&w, carrier, c));
     let from = w[c].requests("INVITE")[0].get("From").to_owned();
-    assert!(from.contains(&format!("<sip:{own}@")), "{own} calls: {from}");
+    assert!(from.contains("<sip:carrier@"), "who stays calls: {from}");
     w.hang_up(carrier);
     w.assert_empty();
 }
@@ -471,6 +473,82 @@ fn row_123_a_call_that_is_not_answered_is_not_replaced() {
     w.cancel(a);
     w.hang_up(b);
     w.assert_empty();
+}
+
+/// The ports that await the party are bound where it cannot be told to send: it stays where it is.
+#[test]
+fn a_party_that_could_not_reach_the_other_calls_ports_is_not_given_away() {
+    for (bound, is_given) in [("10.0.0.9", false), ("::", false), ("0.0.0.0", true)] {
+        let (mut w, a, b) = talking();
+        let leg = (w[a].last().call_id.clone(), w[a].last().remote_tag.clone());
+        w.input(w.call(), Input::Wanted { leg, to: CallId(1), bound: bound.parse().unwrap() });
+        w.run_for(500);
+        assert_eq!(w[a].requests("BYE").len(), usize::from(is_given), "{bound}");
+        assert_eq!(w[b].requests("BYE").len(), usize::from(is_given), "{bound}");
+        if !is_given {
+            assert!(connected(&w, a, b));
+            w.hang_up(a);
+        }
+        w.assert_empty();
+    }
+}
+
+/// The call that was asked for its party died before it could answer.
+#[test]
+fn a_call_that_does_not_answer_gives_no_party_and_the_first_one_goes_on() {
+    let (mut w, a, b, _) = consulting();
+    let (first, second) = (w[a].last_index() - 1, w[a].last_index());
+    let to = replacing(&w, a, second);
+    let dead = *w.calls.keys().last().unwrap();
+    w.calls.remove(&dead);
+    refer_in(&mut w, a, first, &to);
+    w.run_for(6_000);
+    assert_eq!(news(&w, a).last(), Some(&said("SIP/2.0 480 Temporarily Unavailable", true)));
+    let open = &w.media.open[&w.call()];
+    assert!(open.dead_after.is_some_and(|(talk, _)| !talk.is_zero()), "watched again");
+    w.hang_up(b);
+    w.run_for(1_000);
+    w.kill(dead);
+    w.assert_empty();
+}
+
+/// Who came from the other call has not taken our ports yet when the next transfer is wished.
+#[test]
+fn a_party_that_is_still_joining_is_not_handed_on() {
+    for answer in [ok(), Reply::status(488)] {
+        let (mut w, a, b, c) = consulting();
+        let (first, second) = (w[a].last_index() - 1, w[a].last_index());
+        w[c].habits.on_modify = None;
+        let to = replacing(&w, a, second);
+        refer_in(&mut w, a, first, &to);
+        w.run_for(300);
+        refer(&mut w, b, "<sip:1001@10.0.0.1>", "");
+        w.run_for(300);
+        assert_eq!(w[b].statuses("REFER"), [491]);
+        w.say(c, &answer);
+        w.run_for(1_000);
+        if answer.status == 200 {
+            assert!(connected(&w, b, c));
+            w.hang_up(b);
+        }
+        w.assert_empty();
+        assert_eq!(w[c].requests("BYE").len(), 1);
+    }
+}
+
+#[test]
+fn a_fetched_party_that_holds_is_seen_to_hold() {
+    let (mut w, a, b, c) = consulting();
+    w.modify(c, "INVITE", HOLD);
+    w.run_for(500);
+    let to = replacing(&w, a, w[a].last_index());
+    let first = w[a].last_index() - 1;
+    refer_in(&mut w, a, first, &to);
+    w.run_for(2_000);
+    w.hang_up(b);
+    w.assert_empty();
+    let kinds: Vec<_> = w.records[1].segments.iter().map(|s| s.kind.word()).collect();
+    assert_eq!(kinds, ["setup", "ring", "talk", "hold", "talk", "hold"]);
 }
 
 /// Anybody hangs up at any millisecond of an attended transfer: everybody is let go in the end.

@@ -4,17 +4,19 @@
 //! the other one's party over: its leg moves here with its dialog, and is offered our ports.
 
 use super::hangup::record_of;
+use super::transfer::can_reach;
 use super::*;
 use crate::proto::sip::session::Replaces;
 use crate::switch::cause;
 use crate::switch::cdr::record::SegmentKind;
 
 impl Call {
-    pub(super) fn fetch(&mut self, replaces: Replaces, out: &mut Vec<Output>) {
+    pub(super) fn fetch(&mut self, now: Instant, replaces: Replaces, out: &mut Vec<Output>) {
         let by = self.transfer.as_ref().and_then(|transfer| self.leg(At::B(transfer.by)));
         let Some(by) = by.map(Leg::key) else { return };
         self.is_fetching = true;
-        out.push(Output::Fetch { replaces, by });
+        self.ring_deadline = Some(now + ASKED_MAX);
+        out.push(Output::Fetch { replaces, by, bound: self.bound_for_branches() });
     }
 
     /// Another call wants the party across from one of our legs.
@@ -23,9 +25,10 @@ impl Call {
         now: Instant,
         key: &(String, String),
         to: CallId,
+        bound: IpAddr,
         out: &mut Vec<Output>,
     ) {
-        let leg = self.give(now, key, to).map(Box::new);
+        let leg = self.give(now, key, to, bound).map(Box::new);
         let is_given = leg.is_some();
         out.push(Output::HandOver { to, leg });
         if is_given {
@@ -33,14 +36,23 @@ impl Call {
         }
     }
 
-    /// Takes the party across from a leg out of the call, if both are connected and nothing is under way.
-    fn give(&mut self, now: Instant, key: &(String, String), to: CallId) -> Option<Leg> {
+    /// Takes the party across from a leg out of the call, if both are connected, nothing is under way, and
+    /// the ports that await it there can be reached from where it is.
+    fn give(
+        &mut self,
+        now: Instant,
+        key: &(String, String),
+        to: CallId,
+        bound: IpAddr,
+    ) -> Option<Leg> {
         let (at, _) = self.legs().find(|(_, leg)| leg.key() == *key)?;
         let other = self.across(at)?;
         let is_ready = self.phase == Phase::Talking
             && self.transfer.is_none()
             && self.modifying.is_none()
-            && self.leg(other).is_some_and(|leg| leg.session.can_modify());
+            && self
+                .leg(other)
+                .is_some_and(|leg| leg.session.can_modify() && can_reach(bound, leg.media_ip));
         if !is_ready {
             return None;
         }
@@ -72,14 +84,13 @@ impl Call {
         };
         let index = self.branches.len();
         leg.label = format!("b{}", index + 1);
-        let can_reach = self.can_reach_ports(leg.media_ip);
         self.branches.push(leg);
         let at = At::B(index);
-        if self.transfer.is_none() || !can_reach {
-            // The call ended meanwhile, or its ports are of no use to who came.
-            self.on_session(now, at, out, |session, sip| session.hang_up(480, None, sip));
-            return self.transfer_failed(now, &cause::NO_MEDIA, None, out);
+        if self.transfer.is_none() {
+            // The call ended meanwhile.
+            return self.on_session(now, at, out, |session, sip| session.hang_up(480, None, sip));
         }
+        self.ring_deadline = None;
         self.winner = Some(index);
         self.joining = Some(index);
         self.transferred(now, index, out);

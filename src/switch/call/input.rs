@@ -196,6 +196,8 @@ pub enum Input {
         leg: (String, String),
         /// Who wants it.
         to: CallId,
+        /// What the ports are bound to that await it there.
+        bound: IpAddr,
     },
     /// The answer to [`Output::Fetch`].
     Fetched(Result<Box<Leg>, &'static Cause>),

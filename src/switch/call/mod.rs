@@ -45,6 +45,8 @@ pub use show::{LegView, View};
 pub const TIMELINE_MAX: usize = 1000;
 /// How long the media plane may take to report its figures before the record is written without them.
 const MEDIA_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the switchboard and other calls may take to answer: they do at once, if they are there at all.
+const ASKED_MAX: Duration = Duration::from_secs(5);
 /// How much longer than twice 64 T1 (an ACK that never comes, then a BYE that nobody answers) a call may take
 /// to end its dialogs. Past it the call is dropped with whatever is left.
 const LINGER_SLACK: Duration = Duration::from_secs(6);
@@ -216,7 +218,7 @@ impl Call {
                 }
             }
             Input::Located(plan) => self.located(now, plan, out),
-            Input::Wanted { leg, to } => self.wanted(now, &leg, to, out),
+            Input::Wanted { leg, to, bound } => self.wanted(now, &leg, to, bound, out),
             Input::Fetched(result) => self.fetched(now, result, out),
             Input::MediaOpened { a, b } => self.media_opened(now, a, b, out),
             Input::MediaRefused(why) => {

@@ -126,6 +126,7 @@ impl Call {
                 }
                 self.apply_media(at, out);
                 self.joined(at);
+                self.note_hold(now, out);
             }
         }
     }

@@ -105,6 +105,8 @@ pub enum Output {
         replaces: Replaces,
         /// Call-ID and our tag of its dialog in this one.
         by: (String, String),
+        /// What the ports are bound to that await the party here.
+        bound: IpAddr,
     },
     /// The leg that another call asked for; none if it cannot have it.
     HandOver {

@@ -393,7 +393,7 @@ impl Call {
         self.redirects += 1;
         let label = leg.label.clone();
         self.note(now, &label, "leg.redirected", format!("to {target}"));
-        self.ring_deadline = None;
+        self.ring_deadline = Some(now + ASKED_MAX);
         self.dialled.clone_from(&target);
         let shown = self.who_is_shown();
         out.push(Output::Locate(Locate { dialled: target, by: None, shown }));

@@ -54,8 +54,8 @@ impl Call {
             Some(Transfer { by, referred_by: wish.by, is_gone: false, is_recall: false });
         self.on_session(now, At::B(by), out, |session, sip| session.accept_refer(sip));
         match wish.replaces {
-            Some(replaces) => self.fetch(replaces, out),
-            None => self.locate_for_transfer(wish.dialled, out),
+            Some(replaces) => self.fetch(now, replaces, out),
+            None => self.locate_for_transfer(now, wish.dialled, out),
         }
     }
 
@@ -72,15 +72,19 @@ impl Call {
         let is_ready = self.phase == Phase::Talking
             && self.transfer.is_none()
             && self.modifying.is_none()
+            && !self.is_fetching
+            && self.joining.is_none()
+            && !self.reoffer_due
             && self.across(at).is_some();
         (!is_ready).then_some((491, "the call is not settled"))
     }
 
-    fn locate_for_transfer(&mut self, dialled: String, out: &mut Vec<Output>) {
+    fn locate_for_transfer(&mut self, now: Instant, dialled: String, out: &mut Vec<Output>) {
         let Some(transfer) = &self.transfer else { return };
         let by = self.leg(At::B(transfer.by)).map(Leg::key);
         let shown = self.who_is_shown();
         self.refusal = None;
+        self.ring_deadline = Some(now + ASKED_MAX);
         self.groups.clear();
         self.dialled.clone_from(&dialled);
         out.push(Output::Locate(Locate { dialled, by, shown }));
@@ -108,8 +112,9 @@ impl Call {
             let by = transfer.referred_by.clone();
             target.headers.extend(by.map(|by| (HeaderName::ReferredBy, by)));
         }
+        let bound = self.bound_for_branches();
         for group in &mut plan.groups {
-            group.retain(|target| self.can_reach_ports(target.media_ip));
+            group.retain(|target| can_reach(bound, target.media_ip));
         }
         plan.groups.retain(|group| !group.is_empty());
         if plan.groups.is_empty() {
@@ -120,11 +125,10 @@ impl Call {
         self.ring_next_group(now, out);
     }
 
-    /// The ports of the branches' side are open already: can they be reached at this address of ours?
-    pub(super) fn can_reach_ports(&self, ip: IpAddr) -> bool {
+    /// What the ports of the branches' side, which are open already, are bound to.
+    pub(super) fn bound_for_branches(&self) -> IpAddr {
         let (a, b) = self.media_bind;
-        let bound = if self.side_of(At::B(0)) == Side::B { b } else { a };
-        ip == bound || bound.is_unspecified() && bound.is_ipv4() == ip.is_ipv4()
+        if self.side_of(At::B(0)) == Side::B { b } else { a }
     }
 
     /// What the new party is offered: what the one who stays can do, whoever held it until now.
@@ -205,7 +209,7 @@ impl Call {
         transfer.is_recall = true;
         transfer.referred_by = None;
         self.transfer = Some(transfer);
-        self.locate_for_transfer(party, out);
+        self.locate_for_transfer(now, party, out);
     }
 
     /// Setting up comes to nothing: the call ends, or a transfer fails.
@@ -260,4 +264,9 @@ impl Call {
             self.reoffer_first(now, &answer, out);
         }
     }
+}
+
+/// Can ports that are bound like this be reached at this address of ours?
+pub(super) fn can_reach(bound: IpAddr, ip: IpAddr) -> bool {
+    ip == bound || bound.is_unspecified() && bound.is_ipv4() == ip.is_ipv4()
 }

@@ -283,7 +283,9 @@ impl Switchboard {
             }
             call::Output::Answered(party) => self.call_talks(now, call, &party),
             call::Output::Locate(wanted) => self.locate(now, call, &wanted, out),
-            call::Output::Fetch { replaces, by } => self.fetch(call, &replaces, &by, out),
+            call::Output::Fetch { replaces, by, bound } => {
+                self.fetch(call, &replaces, &by, bound, out)
+            }
             call::Output::HandOver { to, leg } => self.hand_over(now, call, to, leg, out),
             call::Output::Done => self.forget(now, call, out),
             // The edge serves these itself.

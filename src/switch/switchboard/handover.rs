@@ -14,6 +14,7 @@ impl Switchboard {
         call: CallId,
         replaces: &Replaces,
         by: &(String, String),
+        bound: IpAddr,
         out: &mut Vec<Output>,
     ) {
         let asker = self.dialogs.get(by).map(|entry| &entry.peer);
@@ -24,7 +25,7 @@ impl Switchboard {
         });
         let refusal = match found {
             Some((key, entry)) if entry.call != call && asker == Some(&entry.peer) => {
-                let wanted = call::Input::Wanted { leg: key, to: call };
+                let wanted = call::Input::Wanted { leg: key, to: call, bound };
                 return to_call(entry.call, wanted, out);
             }
             Some(_) => &cause::FORBIDDEN,

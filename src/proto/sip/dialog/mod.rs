@@ -166,7 +166,7 @@ impl Dialog {
         }
         builder.add(HeaderName::CallId, &self.call_id);
         builder.add(HeaderName::CSeq, format_args!("{number} {method}"));
-        if matches!(method, Method::Invite | Method::Update) {
+        if matches!(method, Method::Invite | Method::Update | Method::Notify) {
             builder.add(HeaderName::Contact, &self.contact);
         }
         builder
