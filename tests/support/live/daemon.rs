@@ -35,12 +35,26 @@ pub struct Programs {
 pub const SECRETS: [(&str, &str); 2] =
     [("1001", "wren-Kf7q2-maple"), ("1002", "heron-T9x4d-birch")];
 
-/// A port that nobody uses right now, for UDP and TCP.
+/// The ports that tests listen on: below those that the system gives to whoever asks for any, so that no
+/// connection of another test takes one between here and the daemon.
+const PORTS: std::ops::Range<u32> = 6_000..9_900;
+
+/// A port that nobody uses right now, for UDP and TCP. Each process begins at another place, and gives none
+/// twice before it has been round.
 pub fn free_port() -> u16 {
-    UdpSocket::bind("127.0.0.1:0")
-        .and_then(|socket| socket.local_addr())
-        .map(|address| address.port())
-        .unwrap()
+    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let room = PORTS.end - PORTS.start;
+    for _ in 0..room {
+        let turn = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let offset = std::process::id().wrapping_mul(61).wrapping_add(turn) % room;
+        let port = u16::try_from(PORTS.start + offset).unwrap();
+        let is_free = UdpSocket::bind(("127.0.0.1", port)).is_ok()
+            && std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if is_free {
+            return port;
+        }
+    }
+    panic!("no port is free between {PORTS:?}");
 }
 
 impl Daemon {
