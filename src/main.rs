@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tandem::edge::log;
 use tandem::edge::supervisor::{Paths, StartError, run};
 use tracing_subscriber::EnvFilter;
 
@@ -32,7 +33,10 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    start_log(args.log_json);
+    let flush = match start_log(args.log_json) {
+        Ok(flush) => flush,
+        Err(error) => return complain(&format!("the log cannot start: {error}"), 2),
+    };
     // Signalling lives on one thread: a message passes from socket to call and back without a switch of
     // threads. Media has threads of its own, one per core, and the database one more.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -41,7 +45,10 @@ fn main() -> ExitCode {
     };
     let paths = Paths { config: args.config, state: args.state, socket: args.socket };
     let local = tokio::task::LocalSet::new();
-    match local.block_on(&runtime, run(paths)) {
+    let end = local.block_on(&runtime, run(paths));
+    // What is said below comes after what was logged.
+    drop(flush);
+    match end {
         Ok(()) => ExitCode::SUCCESS,
         Err(StartError::Open(words)) => complain(&words, 2),
         Err(StartError::Configuration(diagnostics)) => {
@@ -51,18 +58,21 @@ fn main() -> ExitCode {
     }
 }
 
-fn start_log(is_json: bool) {
+/// The log is written until what this returns is dropped.
+fn start_log(is_json: bool) -> std::io::Result<log::Flush> {
+    let (log, flush) = log::start(std::io::stderr(), is_json)?;
     let filter = EnvFilter::try_from_env("TANDEM_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
+        .with_writer(log);
     if is_json {
         builder.json().init()
     } else {
         builder.with_target(false).init()
     }
     std::panic::set_hook(Box::new(|panic| tracing::error!("panic: {panic}")));
+    Ok(flush)
 }
 
 fn complain(words: &str, code: u8) -> ExitCode {

@@ -7,6 +7,7 @@ pub mod command;
 pub mod config;
 pub mod control;
 pub mod entropy;
+pub mod log;
 pub mod media_io;
 pub mod sip_io;
 pub mod store;

@@ -1,6 +1,6 @@
 //! A `tandemd` of one's own, on free ports of the loopback, with its folders in a temporary place.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -126,13 +126,10 @@ impl Daemon {
             seen.push_str(&line);
             seen.push('\n');
             if line.contains("control socket") {
-                let log = self.dir.join("log");
+                let mut log = std::fs::File::create(self.dir.join("log")).unwrap();
                 std::thread::spawn(move || {
-                    let mut kept = String::new();
                     for line in lines.map_while(Result::ok) {
-                        kept.push_str(&line);
-                        kept.push('\n');
-                        let _ = std::fs::write(&log, &kept);
+                        let _ = log.write_all(format!("{line}\n").as_bytes());
                     }
                 });
                 return;
