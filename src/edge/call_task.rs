@@ -11,7 +11,7 @@ use super::control::EventLog;
 use super::media_io::{DeadAfter, LegPlan, MediaHandle, Side as MediaSide};
 use super::store::Store;
 use crate::proto::time::Instant;
-use crate::switch::call::{Call, Input, MediaOp, Output, Side, Start, View};
+use crate::switch::call::{Call, Input, MediaOp, Output, Ports, Side, Start, View};
 use crate::switch::cause;
 use crate::switch::cdr::record::{Began, CallId, HungUpBy, Record};
 
@@ -54,6 +54,7 @@ pub async fn run(start: Start, mut tools: Tools, mut mailbox: mpsc::Receiver<Tol
         is_recorded: false,
         is_done: false,
         is_without_media: false,
+        opened: None,
     };
     if let Err(error) = task.tools.store.call_began(task.began.clone()) {
         tracing::error!(call = %task.began.call, %error, "call not journalled");
@@ -67,6 +68,8 @@ pub async fn run(start: Start, mut tools: Tools, mut mailbox: mpsc::Receiver<Tol
     while !task.is_done {
         if std::mem::take(&mut task.is_without_media) {
             let input = Input::MediaRefused("the media plane does not keep up");
+            task.act(&mut call, |call, now, out| call.handle(now, input, out));
+        } else if let Some(input) = task.opened.take() {
             task.act(&mut call, |call, now, out| call.handle(now, input, out));
         } else if !task.turn(&mut call, &mut mailbox).await {
             break;
@@ -84,6 +87,8 @@ struct Task {
     /// The media plane refused a command: the ports are not there, or do not carry what was agreed. The call
     /// must be told, and ends.
     is_without_media: bool,
+    /// The ports that were there at once; the call is told in its next turn.
+    opened: Option<Input>,
 }
 
 impl Task {
@@ -194,7 +199,14 @@ impl Task {
         let media = &self.tools.media;
         let is_close = matches!(op, MediaOp::Close);
         let result = match op {
-            MediaOp::Open { a, b } => media.open(call, a, b),
+            MediaOp::Open { a, b } => match media.open_now(call, a, b) {
+                Some((a, b)) => {
+                    let ports = |(rtp, rtcp)| Ports { rtp, rtcp };
+                    self.opened = Some(Input::MediaOpened { a: ports(a), b: ports(b) });
+                    Ok(())
+                }
+                None => media.open(call, a, b),
+            },
             MediaOp::Set(side, plan) => {
                 media.set_leg(call, media_side(side), LegPlan::of(&plan, true))
             }

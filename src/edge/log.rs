@@ -118,20 +118,19 @@ impl Drop for Flush {
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
-    use std::sync::mpsc::Sender;
 
     use super::*;
 
     /// Keeps what is written; each write waits for a word when there is somebody to give it.
     struct Sink {
         kept: Arc<Mutex<Vec<u8>>>,
-        begun: Sender<()>,
+        begun: SyncSender<()>,
         go: Option<Receiver<()>>,
     }
 
     impl Write for Sink {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let _ = self.begun.send(());
+            let _ = self.begun.try_send(());
             if let Some(go) = &self.go {
                 let _ = go.recv();
             }
@@ -147,7 +146,7 @@ mod tests {
     #[test]
     fn every_line_is_written_before_the_end() {
         let kept = Arc::new(Mutex::new(Vec::new()));
-        let (begun, _ignored) = std::sync::mpsc::channel();
+        let (begun, _ignored) = sync_channel(8);
         let (mut log, flush) =
             start(Sink { kept: Arc::clone(&kept), begun, go: None }, false).unwrap();
         let mut expected = String::new();
@@ -163,8 +162,8 @@ mod tests {
     #[test]
     fn a_reader_that_stops_costs_lines_and_stops_nobody() {
         let kept = Arc::new(Mutex::new(Vec::new()));
-        let (begun, has_begun) = std::sync::mpsc::channel();
-        let (open, go) = std::sync::mpsc::channel();
+        let (begun, has_begun) = sync_channel(8);
+        let (open, go) = sync_channel(8);
         let sink = Sink { kept: Arc::clone(&kept), begun, go: Some(go) };
         let (mut log, flush) = start(sink, false).unwrap();
         log.write_all(b"first\n").unwrap();
@@ -172,10 +171,9 @@ mod tests {
         for _ in 0..LINES_MAX + 7 {
             log.write_all(b"more\n").unwrap();
         }
-        for _ in 0..3 {
-            open.send(()).unwrap();
-        }
-        drop(open);
+        open.send(()).unwrap();
+        has_begun.recv().unwrap();
+        open.send(()).unwrap();
         drop(flush);
         let text = String::from_utf8(kept.lock().unwrap().clone()).unwrap();
         assert!(text.starts_with("first\nmore\n"), "{text}");

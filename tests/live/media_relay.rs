@@ -456,6 +456,66 @@ fn a_close_right_behind_its_open_leaks_no_port() {
 }
 
 impl Bed {
+    /// A call on sockets that were laid aside; they are, as soon as the worker has nothing else to do.
+    fn opened_at_once(&self, call: u64) -> ((u16, u16), (u16, u16)) {
+        for _ in 0..1_000 {
+            if let Some(ports) = self.handle.open_now(call, LOCAL, LOCAL) {
+                return ports;
+            }
+            self.settled();
+        }
+        panic!("nothing was laid aside");
+    }
+}
+
+#[test]
+fn sockets_are_laid_aside_and_know_nothing_of_what_came_before() {
+    let bed = Bed::new(21_260, 21_519);
+    assert_eq!(bed.handle.open_now(CALL, LOCAL, LOCAL), None, "no call has asked for this address");
+    bed.call();
+    let (second, third) = (CALL + 1, CALL + 2);
+    let first_ports = bed.opened_at_once(second);
+    bed.settled();
+    let stray = socket();
+    for port in 21_260..=21_519_u16 {
+        stray.send_to(&packet(&header(1, 9)), (LOCAL, port)).unwrap();
+    }
+    let (a, b) = bed.opened_at_once(third);
+    let mut ports = vec![first_ports.0.0, first_ports.1.0, a.0, b.0];
+    ports.sort_unstable();
+    ports.dedup();
+    assert_eq!(ports.len(), 4);
+    let (a, b) = (Phone::new(a), Phone::new(b));
+    bed.handle.set_leg(third, Side::A, a.plan()).unwrap();
+    bed.handle.set_leg(third, Side::B, b.plan()).unwrap();
+    bed.settled();
+    a.speaks(&header(1, 1));
+    b.hears();
+    // Counters are those of the latest whole turn: one more turn makes sure.
+    bed.settled();
+    bed.settled();
+    let counters = bed.handle.counters();
+    assert_eq!((counters.calls, counters.port_pairs_used, counters.port_pairs_free), (3, 6, 124));
+    assert!(bed.handle.open_now(second, LOCAL, LOCAL).is_some(), "the worker finds out");
+    assert!(matches!(bed.event(), MediaEvent::OpenFailed { reason: OpenFailure::Duplicate }));
+    for call in [second, third] {
+        bed.handle.close(call).unwrap();
+        let closed = loop {
+            if let MediaEvent::Closed(stats) = bed.event() {
+                break stats;
+            }
+        };
+        // Strays reached the second call, which was open, and not the third one, which was not.
+        let expected = if call == second { (2, 2) } else { (0, 0) };
+        assert_eq!((closed.a.dropped_stranger, closed.b.dropped_stranger), expected);
+    }
+    bed.close();
+    bed.handle.close(99).unwrap();
+    assert!(matches!(bed.event(), MediaEvent::Closed(_)));
+    assert_eq!((bed.handle.counters().calls, bed.handle.counters().port_pairs_used), (0, 0));
+}
+
+impl Bed {
     /// A call whose sides want packets of this length.
     fn call_with_packet_times(&self, a_ms: u32, b_ms: u32) -> (Phone, Phone) {
         let (a, b) = self.call();

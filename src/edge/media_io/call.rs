@@ -202,10 +202,6 @@ impl Leg {
         }
     }
 
-    pub(super) fn ports(&self) -> (u16, u16) {
-        (self.sockets.even_port, self.sockets.even_port.saturating_add(1))
-    }
-
     fn set(&mut self, now: Instant, plan: LegPlan) {
         let is_elsewhere = plan.remote_rtp.is_some() && plan.remote_rtp != self.plan.remote_rtp;
         if plan.rearm_latch || is_elsewhere || !self.is_set {

@@ -3,12 +3,13 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::{fmt, io};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::call::{DeadAfter, LegPlan, Side};
+use super::socket::SocketPair;
 
 /// Commands that a worker may fall behind by. When it is full the sender gets
 /// [`MediaBusy`] at once, and its call fails with a cause of its own: a worker
@@ -29,10 +30,29 @@ impl std::error::Error for MediaBusy {}
 
 #[derive(Debug)]
 pub(super) enum Command {
-    Open { call: u64, a_ip: IpAddr, b_ip: IpAddr },
-    SetLeg { call: u64, side: Side, plan: Box<LegPlan> },
-    SetDeadAfter { call: u64, limits: DeadAfter },
-    Query { call: u64 },
+    Open {
+        call: u64,
+        a_ip: IpAddr,
+        b_ip: IpAddr,
+    },
+    /// Sockets that were laid aside have a call now.
+    Adopt {
+        call: u64,
+        a: Box<(IpAddr, SocketPair)>,
+        b: Box<(IpAddr, SocketPair)>,
+    },
+    SetLeg {
+        call: u64,
+        side: Side,
+        plan: Box<LegPlan>,
+    },
+    SetDeadAfter {
+        call: u64,
+        limits: DeadAfter,
+    },
+    Query {
+        call: u64,
+    },
 }
 
 /// The senders' end.
@@ -41,6 +61,8 @@ pub(super) struct Mailbox {
     commands: SyncSender<Command>,
     closes: SyncSender<u64>,
     wake: Arc<EventFd>,
+    /// The worker has been woken and has not yet looked.
+    is_woken: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
 }
 
@@ -50,6 +72,7 @@ pub(super) struct Inbox {
     commands: Receiver<Command>,
     closes: Receiver<u64>,
     pub(super) wake: Arc<EventFd>,
+    is_woken: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
 }
 
@@ -61,19 +84,28 @@ pub(super) fn mailbox(calls_max: usize) -> io::Result<(Mailbox, Inbox)> {
     let (closes, closes_in) = sync_channel(calls_max.max(COMMANDS_MAX));
     let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
     let wake = Arc::new(EventFd::from_flags(flags)?);
+    let is_woken = Arc::new(AtomicBool::new(false));
     let stop = Arc::new(AtomicBool::new(false));
     let inbox = Inbox {
         commands: commands_in,
         closes: closes_in,
         wake: Arc::clone(&wake),
+        is_woken: Arc::clone(&is_woken),
         stop: Arc::clone(&stop),
     };
-    Ok((Mailbox { commands, closes, wake, stop }, inbox))
+    Ok((Mailbox { commands, closes, wake, is_woken, stop }, inbox))
 }
 
 impl Mailbox {
     pub(super) fn send(&self, command: Command) -> Result<(), MediaBusy> {
-        self.commands.try_send(command).map_err(|_| MediaBusy)?;
+        self.try_send(command).map_err(|_| MediaBusy)
+    }
+
+    /// The same, and gives back what was not taken.
+    pub(super) fn try_send(&self, command: Command) -> Result<(), Command> {
+        self.commands.try_send(command).map_err(|refused| match refused {
+            TrySendError::Full(command) | TrySendError::Disconnected(command) => command,
+        })?;
         self.wake();
         Ok(())
     }
@@ -90,6 +122,10 @@ impl Mailbox {
     }
 
     fn wake(&self) {
+        // One wake is enough for all that is sent before the worker looks.
+        if self.is_woken.swap(true, Ordering::AcqRel) {
+            return;
+        }
         // It fails only if the counter is at its end, and then the worker is
         // awake in any case.
         let _ = self.wake.write(1);
@@ -110,9 +146,11 @@ impl Inbox {
         self.stop.load(Ordering::Acquire)
     }
 
-    /// Makes the next wake count.
+    /// Makes the next wake count. What is sent from here on wakes again, and what was sent before is there to be
+    /// taken.
     pub(super) fn rearm(&self) {
         let _ = self.wake.read();
+        self.is_woken.swap(false, Ordering::AcqRel);
     }
 }
 

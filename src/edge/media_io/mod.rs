@@ -7,6 +7,7 @@ mod mailbox;
 mod plane;
 mod port_pool;
 mod socket;
+mod stock;
 mod worker;
 
 pub use call::{CallStats, DeadAfter, LegPlan, LegStats, Side};

@@ -9,7 +9,8 @@ use std::thread::JoinHandle;
 use super::call::{DeadAfter, LegPlan, Side, Tally};
 use super::event::{MediaSink, Outbox};
 use super::mailbox::{Command, Mailbox, MediaBusy, mailbox};
-use super::port_pool::{PortPool, PortRange, Random};
+use super::port_pool::{PortPair, PortPool, PortRange, Random};
+use super::stock::Stock;
 use super::worker::Worker;
 use crate::proto::time::Instant;
 
@@ -46,6 +47,7 @@ pub struct MediaPlane {
 #[derive(Clone, Debug)]
 pub struct MediaHandle {
     mailboxes: Arc<[Mailbox]>,
+    stocks: Arc<[Stock]>,
     counters: Arc<[Arc<WorkerCounters>]>,
     /// The worker that a call of this handle lives on; by the call's number if none was chosen.
     seat: Option<usize>,
@@ -89,9 +91,11 @@ pub(super) struct WorkerCounters {
 impl WorkerCounters {
     /// Called by the worker once a turn: plain stores, since it is the only writer.
     pub(super) fn publish(&self, pool: &PortPool, calls: usize, tally: &Tally, events: u64) {
+        // Pairs that are laid aside belong to no call: they are as good as free.
+        let used = 2 * calls as u64;
         self.calls.store(calls as u64, Relaxed);
-        self.free.store(pool.free() as u64, Relaxed);
-        self.used.store(pool.used() as u64, Relaxed);
+        self.free.store((pool.total() as u64).saturating_sub(used), Relaxed);
+        self.used.store(used, Relaxed);
         self.relayed.store(tally.relayed, Relaxed);
         self.dropped.store(tally.dropped, Relaxed);
         self.strangers.store(tally.strangers, Relaxed);
@@ -110,26 +114,33 @@ impl MediaPlane {
         let mut random = Random::new(config.seed);
         let mut mailboxes = Vec::with_capacity(workers);
         let mut counters = Vec::with_capacity(workers);
+        let mut stocks = Vec::with_capacity(workers);
         let mut ready = Vec::with_capacity(workers);
         for share in 0..workers {
             let pool = PortPool::new(config.ports, share, workers, random.next());
             let (mail, inbox) = mailbox(pool.free() / 2)?;
             let counter = Arc::new(WorkerCounters::default());
+            let stock = Stock::default();
             let worker = Worker::new(
                 inbox,
                 Outbox::new(Arc::clone(&sink)),
                 pool,
+                stock.clone(),
                 random.next(),
-                Arc::clone(&config.clock),
-                config.cname.clone(),
+                config,
                 Arc::clone(&counter),
             )?;
             mailboxes.push(mail);
+            stocks.push(stock);
             counters.push(counter);
             ready.push(worker);
         }
-        let handle =
-            MediaHandle { mailboxes: mailboxes.into(), counters: counters.into(), seat: None };
+        let handle = MediaHandle {
+            mailboxes: mailboxes.into(),
+            stocks: stocks.into(),
+            counters: counters.into(),
+            seat: None,
+        };
         let mut plane = Self { handle, threads: Vec::with_capacity(workers) };
         for (number, worker) in ready.into_iter().enumerate() {
             let builder = std::thread::Builder::new().name(format!("media-{number}"));
@@ -168,10 +179,13 @@ impl Drop for MediaPlane {
 }
 
 impl MediaHandle {
-    fn mailbox(&self, call: u64) -> Result<&Mailbox, MediaBusy> {
+    fn index(&self, call: u64) -> Option<usize> {
         let by_number = || call.checked_rem(self.mailboxes.len() as u64).unwrap_or_default();
-        let index = self.seat.or_else(|| usize::try_from(by_number()).ok());
-        index.and_then(|index| self.mailboxes.get(index)).ok_or(MediaBusy)
+        self.seat.or_else(|| usize::try_from(by_number()).ok())
+    }
+
+    fn mailbox(&self, call: u64) -> Result<&Mailbox, MediaBusy> {
+        self.index(call).and_then(|index| self.mailboxes.get(index)).ok_or(MediaBusy)
     }
 
     /// A handle for one call, on the worker that has most to do and still has room, or else the least.
@@ -201,6 +215,28 @@ impl MediaHandle {
     /// [`MediaBusy`]: the call has no media.
     pub fn open(&self, call: u64, a_ip: IpAddr, b_ip: IpAddr) -> Result<(), MediaBusy> {
         self.mailbox(call)?.send(Command::Open { call, a_ip, b_ip })
+    }
+
+    /// Opens a call with sockets that were laid aside and says their ports at once; no `Opened` follows. `None` when
+    /// there are none on these addresses, or the worker takes no more commands: then [`MediaHandle::open`] is to be
+    /// asked. Should the worker fail to watch the sockets, `OpenFailed` follows.
+    #[must_use]
+    pub fn open_now(&self, call: u64, a_ip: IpAddr, b_ip: IpAddr) -> Option<(PortPair, PortPair)> {
+        let index = self.index(call)?;
+        let (mailbox, stock) = (self.mailboxes.get(index)?, self.stocks.get(index)?);
+        let (a, b) = stock.take(a_ip, b_ip)?;
+        let ports = (a.ports(), b.ports());
+        let adopt = Command::Adopt { call, a: Box::new((a_ip, a)), b: Box::new((b_ip, b)) };
+        match mailbox.try_send(adopt) {
+            Ok(()) => Some(ports),
+            Err(Command::Adopt { a, b, .. }) => {
+                for (ip, pair) in [*a, *b] {
+                    stock.put_back(ip, pair);
+                }
+                None
+            }
+            Err(_) => None,
+        }
     }
 
     /// Sets what one side may send and receive. Nothing flows before both are set.

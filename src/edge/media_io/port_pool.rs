@@ -3,6 +3,9 @@
 use std::collections::VecDeque;
 use std::fmt;
 
+/// The ports for RTP and RTCP of one side.
+pub(super) type PortPair = (u16, u16);
+
 /// The configured range of ports, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortRange {
@@ -64,10 +67,10 @@ impl PortPool {
         self.free.len()
     }
 
-    /// Pairs that are in use.
+    /// All pairs, free or not.
     #[must_use]
-    pub fn used(&self) -> usize {
-        self.total.saturating_sub(self.free.len())
+    pub fn total(&self) -> usize {
+        self.total
     }
 }
 
@@ -124,7 +127,7 @@ mod tests {
     fn a_freed_pair_is_the_last_to_be_used_again() {
         let mut pool = PortPool::new(PortRange { low: 10_000, high: 10_019 }, 0, 1, 1);
         let first = pool.take().unwrap();
-        assert_eq!((pool.free(), pool.used()), (9, 1));
+        assert_eq!((pool.free(), pool.total()), (9, 10));
         pool.give_back(first);
         let order: Vec<u16> = std::iter::from_fn(|| pool.take()).collect();
         assert_eq!((order.len(), order.last()), (10, Some(&first)));

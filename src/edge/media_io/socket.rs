@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::port_pool::PortPool;
+use super::port_pool::{PortPair, PortPool};
 
 /// The kernel's buffer for one socket: more than a second of G.711, of which the
 /// kernel allocates only what is queued.
@@ -14,6 +14,9 @@ const RECEIVE_BUFFER: usize = 128 * 1024;
 const DSCP_EF: u32 = 46 << 2;
 /// Pairs that are tried when other programs sit in the range.
 const ATTEMPTS_MAX: usize = 32;
+
+/// Datagrams that are thrown away at most; the kernel's buffer holds fewer.
+const DRAINED_MAX: usize = 512;
 
 /// The sockets of one side of a call.
 #[derive(Debug)]
@@ -40,6 +43,21 @@ impl SocketPair {
             }
         }
         Ok(None)
+    }
+
+    pub(super) fn ports(&self) -> PortPair {
+        (self.even_port, self.even_port.saturating_add(1))
+    }
+
+    /// Throws away what came before there was a call.
+    pub(super) fn drain(&self, buffer: &mut [u8]) {
+        for socket in [&self.rtp, &self.rtcp] {
+            for _ in 0..DRAINED_MAX {
+                if socket.recv_from(buffer).is_err() {
+                    break;
+                }
+            }
+        }
     }
 
     fn bind(ip: IpAddr, even_port: u16) -> io::Result<Self> {

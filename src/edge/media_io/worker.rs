@@ -13,9 +13,10 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use super::call::{Call, Leg, Side, Tally, is_multiplexed};
 use super::event::{MediaEvent, OpenFailure, Outbox};
 use super::mailbox::{Command, Inbox};
-use super::plane::{MediaClock, WorkerCounters};
-use super::port_pool::{PortPool, Random};
+use super::plane::{MediaClock, MediaConfig, WorkerCounters};
+use super::port_pool::{PortPair, PortPool, Random};
 use super::socket::SocketPair;
+use super::stock::{ADDRESSES_MAX, FREE_MIN, Stock};
 use crate::proto::time::Instant;
 
 /// The longest datagram that is relayed; audio is far shorter.
@@ -30,9 +31,6 @@ const CHECK_EVERY: Duration = Duration::from_millis(250);
 /// How soon an event that found no room is tried again, in milliseconds.
 const RETRY_MS: u16 = 20;
 
-/// The ports for RTP and RTCP of one side.
-type PortPair = (u16, u16);
-
 const WAKE_TOKEN: u64 = u64::MAX;
 
 pub(super) struct Worker {
@@ -40,6 +38,11 @@ pub(super) struct Worker {
     inbox: Inbox,
     outbox: Outbox,
     pool: PortPool,
+    stock: Stock,
+    /// Where calls were opened, and pairs are laid aside.
+    addresses: Vec<IpAddr>,
+    /// Pairs have been taken, and are to be laid aside again.
+    is_short: bool,
     random: Random,
     clock: MediaClock,
     cname: String,
@@ -62,9 +65,9 @@ impl Worker {
         inbox: Inbox,
         outbox: Outbox,
         pool: PortPool,
+        stock: Stock,
         seed: u64,
-        clock: MediaClock,
-        cname: String,
+        config: &MediaConfig,
         counters: Arc<WorkerCounters>,
     ) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
@@ -74,9 +77,12 @@ impl Worker {
             inbox,
             outbox,
             pool,
+            stock,
+            addresses: Vec::new(),
+            is_short: false,
             random: Random::new(seed),
-            clock,
-            cname,
+            clock: Arc::clone(&config.clock),
+            cname: config.cname.clone(),
             slots: Vec::new(),
             vacant: Vec::new(),
             by_id: HashMap::new(),
@@ -111,7 +117,7 @@ impl Worker {
                 }
             }
             self.send_waiting();
-            has_more = self.take_commands();
+            has_more = self.take_commands() || self.restock();
             self.check_silence();
             self.outbox.retry();
             self.publish();
@@ -222,6 +228,17 @@ impl Worker {
                     Err(reason) => MediaEvent::OpenFailed { reason },
                 };
                 self.outbox.send(call, event);
+                self.expect_more(&[a_ip, b_ip]);
+            }
+            Command::Adopt { call, a, b } => {
+                let (a_ip, b_ip) = (a.0, b.0);
+                let mut buffer = [0_u8; DATAGRAM_MAX];
+                a.1.drain(&mut buffer);
+                b.1.drain(&mut buffer);
+                if let Err(reason) = self.seat(call, a.1, b.1) {
+                    self.outbox.send(call, MediaEvent::OpenFailed { reason });
+                }
+                self.expect_more(&[a_ip, b_ip]);
             }
             Command::SetLeg { call, side, plan } => {
                 if let Some(call) = self.call(call) {
@@ -263,10 +280,21 @@ impl Worker {
                 return Err(reason);
             }
         };
+        let ports = (a.ports(), b.ports());
+        self.seat(id, a, b)?;
+        Ok(ports)
+    }
+
+    /// Makes a call of two socket pairs.
+    fn seat(&mut self, id: u64, a: SocketPair, b: SocketPair) -> Result<(), OpenFailure> {
+        if self.by_id.contains_key(&id) {
+            self.release(a);
+            self.release(b);
+            return Err(OpenFailure::Duplicate);
+        }
         let a = Leg::new(a, &mut self.random);
         let b = Leg::new(b, &mut self.random);
         let call = Call::new(id, a, b);
-        let ports = (call.a.ports(), call.b.ports());
         let slot = self.vacant.pop().unwrap_or(self.slots.len());
         if let Err(error) = self.watch(slot, &call) {
             // What was watched already leaves the poll with its socket.
@@ -277,7 +305,42 @@ impl Worker {
         }
         self.fill(slot, Some(Box::new(call)));
         self.by_id.insert(id, slot);
-        Ok(ports)
+        Ok(())
+    }
+
+    /// Calls begin on these addresses: pairs are laid aside for the next ones.
+    fn expect_more(&mut self, addresses: &[IpAddr]) {
+        for address in addresses {
+            if !self.addresses.contains(address) && self.addresses.len() < ADDRESSES_MAX {
+                self.addresses.push(*address);
+            }
+        }
+        self.is_short = true;
+    }
+
+    /// Lays one pair aside; `true` if there is more to do. One a turn, so that audio does not wait for it.
+    fn restock(&mut self) -> bool {
+        if !self.is_short {
+            return false;
+        }
+        // Someone is taking: he will say so, and then it is tried again.
+        let Some(Some(ip)) = self.stock.missing(&self.addresses) else {
+            self.is_short = false;
+            return false;
+        };
+        self.is_short = self.pool.free() >= FREE_MIN
+            && match SocketPair::open(ip, &mut self.pool) {
+                Ok(Some(pair)) => match self.stock.lay_aside(ip, pair) {
+                    Ok(()) => true,
+                    Err(pair) => {
+                        self.release(pair);
+                        false
+                    }
+                },
+                // The call that needs it is told why.
+                Ok(None) | Err(_) => false,
+            };
+        self.is_short
     }
 
     /// Puts a call, or nothing, into a slot.
@@ -294,7 +357,15 @@ impl Worker {
     }
 
     fn open_pair(&mut self, ip: IpAddr) -> Result<SocketPair, OpenFailure> {
-        match SocketPair::open(ip, &mut self.pool) {
+        let mut opened = SocketPair::open(ip, &mut self.pool);
+        if !matches!(opened, Ok(Some(_))) {
+            // What lies aside may be what is missing: ports, or descriptors.
+            for pair in self.stock.clear() {
+                self.release(pair);
+            }
+            opened = SocketPair::open(ip, &mut self.pool);
+        }
+        match opened {
             Ok(Some(pair)) => Ok(pair),
             Ok(None) => Err(OpenFailure::NoPorts),
             Err(error) => Err(OpenFailure::Socket(error.kind())),
