@@ -73,6 +73,7 @@ fn row_004_what_cannot_go_back_as_it_came_is_refused() {
         ("z9hG4bK1", "z9<hG4bK1"),
         ("UDP a.example", "UDP;maddr= a.example"),
         ("tag=1", "tag=1\rx"),
+        ("To: <sip:bob@b.example>", "To: sip:bob@b.example;user=phone,"),
         ("tag=1", "tag=\"1"),
         ("b.example>\r\nCall", "b.example>;x=\"\r\nCall"),
         ("c1", "c\u{7f}1"),

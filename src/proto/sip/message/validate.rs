@@ -101,7 +101,9 @@ fn addresses(message: &Message) -> Option<Defect> {
     for name in [HeaderName::From, HeaderName::To] {
         let value = message.text(name)?;
         let Ok(address) = NameAddr::parse(&value) else { return Some(Defect::Malformed(name)) };
-        let is_list = split_list(&value).count() > 1 && address.raw_name.is_empty();
+        // A comma at the end is a list as soon as our tag is behind it.
+        let is_list = (split_list(&value).count() > 1 || value.trim_end().ends_with(','))
+            && address.raw_name.is_empty();
         // A tag goes back byte for byte, or the sender does not know it again.
         if is_list || address.tag().is_some_and(has_control) {
             return Some(Defect::Malformed(name));
