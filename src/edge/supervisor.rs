@@ -159,7 +159,8 @@ fn open_sip(loaded: &Loaded) -> Result<SipIo, StartError> {
     let listeners: Vec<(Transport, SocketAddr)> =
         settings.listen.iter().map(|listen| (listen.transport, listen.address)).collect();
     let connections_max = loaded.snapshot.limits.connections_max;
-    SipIo::bind(&listeners, connections_max, settings.advertise, &settings.nameservers)
+    let (advertise, nameservers) = (settings.advertise, &settings.nameservers);
+    SipIo::bind(&listeners, connections_max, advertise, nameservers, loaded.tls.clone())
         .map_err(|error| StartError::Open(error.to_string()))
 }
 

@@ -319,6 +319,7 @@ impl SwitchboardTask {
         self.loaded.snapshot.revision = revision;
         let snapshot: Arc<Snapshot> = Arc::new(self.loaded.snapshot.clone());
         self.sip.set_nameservers(&snapshot.sip.nameservers);
+        self.sip.set_tls(self.loaded.tls.clone());
         self.switchboard.reload(now, snapshot, &mut self.out);
         revision
     }

@@ -63,6 +63,8 @@ catalogue! {
     NO_ANSWER = "no_answer", 480, 19, Called, false, "nobody answered in time";
     /// The called phone has no binding.
     UNREACHABLE = "unreachable", 480, 20, Called, false, "the called phone is not registered";
+    /// A `sips` call, and no way to the called side is under TLS (RFC 5630 §5.3).
+    NOT_SECURE = "not_secure", 480, 31, Called, false, "no secure way leads to the called side";
     /// No such number here, or the far end says 404, 410 or 604.
     UNKNOWN_NUMBER = "unknown_number", 404, 1, Caller, false, "no such number";
     /// The dialled number is not complete or not understood (484).

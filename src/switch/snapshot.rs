@@ -72,6 +72,21 @@ pub struct SipSettings {
     pub nameservers: Vec<SocketAddr>,
     /// What happens to a call whose From names another user than the one who logged in.
     pub other_from: OtherFrom,
+    /// Certificates.
+    pub tls: TlsSettings,
+}
+
+/// `[tls]`: files that the edge reads. A relative path begins at the folder of the configuration.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct TlsSettings {
+    /// Our certificates with their keys; the client's wish decides which one is shown, else the first.
+    pub certificates: Vec<String>,
+    /// The authorities that servers must be certified by; the system's if none is named.
+    pub authorities: Option<String>,
+    /// The authorities that a client's certificate must be from, if it shows one.
+    pub client_authorities: Option<String>,
+    /// Does a certificate for `*.example.com` do for `sip.example.com`? RFC 5922 §7.2 says no.
+    pub wildcards: bool,
 }
 
 /// What happens to a call whose From names somebody else than the phone that logged in.
@@ -103,6 +118,7 @@ impl Default for SipSettings {
             authenticate_options: false,
             nameservers: Vec::new(),
             other_from: OtherFrom::default(),
+            tls: TlsSettings::default(),
         }
     }
 }
@@ -208,7 +224,7 @@ pub enum TrunkMode {
     Register,
 }
 
-/// A next hop as the admin wrote it: `host`, `host:port`, `tcp:host`, `tcp:host:port`.
+/// A next hop as the admin wrote it: `host`, `host:port`, `tcp:host:port`, `tls:host:port`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct PeerAddress {
     /// What to speak, if it was written.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::live::daemon::{Daemon, SECRETS, free_port};
+use crate::live::secure::Authority;
 use crate::live::tone;
 use crate::programs;
 
@@ -42,11 +43,30 @@ fn two_ports() -> u16 {
     }
 }
 
+/// How a client reaches the daemon: the port, what its address says of the transport, and further settings.
+struct Way<'a> {
+    port: u16,
+    transport: &'a str,
+    settings: &'a str,
+}
+
 fn start(
     daemon: &Daemon,
-    (extension, secret): (&str, &str),
+    who: (&str, &str),
     frequency: f64,
     stays: u32,
+    account: &str,
+    command: Option<&str>,
+) -> Baresip {
+    let way = Way { port: daemon.port, transport: "", settings: "" };
+    start_by(&way, daemon, who, (frequency, stays), account, command)
+}
+
+fn start_by(
+    way: &Way<'_>,
+    daemon: &Daemon,
+    (extension, secret): (&str, &str),
+    (frequency, stays): (f64, u32),
     account: &str,
     command: Option<&str>,
 ) -> Baresip {
@@ -58,17 +78,18 @@ fn start(
     let base = 10_000 + (free_port() % 4000) * 2;
     let show = |path: &Path| path.display().to_string();
     let config = format!(
-        "poll_method epoll\nsip_listen 127.0.0.1:{}\naudio_player aubridge,nil\naudio_source aufile,{}\naudio_alert aubridge,nil\nausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\nauplay_channels 1\nrtp_ports {base}-{}\nmodule_path {}\nmodule g711.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\nmodule_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\nctrl_tcp_listen 127.0.0.1:{control}\nsnd_path {}\n",
+        "poll_method epoll\nsip_listen 127.0.0.1:{}\naudio_player aubridge,nil\naudio_source aufile,{}\naudio_alert aubridge,nil\nausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\nauplay_channels 1\nrtp_ports {base}-{}\nmodule_path {}\nmodule g711.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\nmodule_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\nctrl_tcp_listen 127.0.0.1:{control}\nsnd_path {}\n{}",
         two_ports(),
         show(&folder.join("tone.wav")),
         base + 100,
         show(&modules()),
         show(&folder.join("heard")),
+        way.settings,
     );
     std::fs::write(folder.join("config"), config).unwrap();
     let account = format!(
-        "<sip:{extension}@127.0.0.1:{}>;auth_user={extension};auth_pass={secret};regint=120;audio_codecs=pcmu;{account}\n",
-        daemon.port
+        "<sip:{extension}@127.0.0.1:{}{}>;auth_user={extension};auth_pass={secret};regint=120;audio_codecs=pcmu;{account}\n",
+        way.port, way.transport
     );
     std::fs::write(folder.join("accounts"), account).unwrap();
     std::fs::write(folder.join("contacts"), "").unwrap();
@@ -134,6 +155,42 @@ fn two_baresip_clients_hear_each_other_without_gaps() {
         assert!(heard.purity > 0.9, "{frequency} Hz: {heard:?}");
     }
     daemon.assert_healthy();
+}
+
+/// Rows 41, 43: both register by TLS, check our certificate, and are called on the connections that they made.
+#[test]
+fn two_baresip_clients_talk_by_tls() {
+    let authority = Authority::new();
+    let (port, tls) = (free_port(), free_port());
+    let folder = std::env::temp_dir().join(format!("tandem-baresip-{}-{tls}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (certificate, ca) = (folder.join("pbx.pem"), folder.join("ca.pem"));
+    std::fs::write(&certificate, authority.certify(&["127.0.0.1"])).unwrap();
+    std::fs::write(&ca, &authority.pem).unwrap();
+    let listen = [format!("udp:127.0.0.1:{port}"), format!("tls:127.0.0.1:{tls}")];
+    let text = format!("[tls]\ncertificates = [\"{}\"]\n", certificate.display());
+    let daemon = Daemon::listening(programs(), port, &listen, &[("tandem.toml", &text)]);
+    let settings = format!("sip_cafile {}\nsip_verify_server yes\n", ca.display());
+    let way = Way { port: tls, transport: ";transport=tls", settings: &settings };
+    let start =
+        |who, tone, account: &str, command| start_by(&way, &daemon, who, tone, account, command);
+    let mut bob = start(SECRETS[1], (660.0, STAYS + 6), "answermode=auto", None);
+    daemon.wait_for("1002 to register", |daemon| daemon.ask(&["status"])["phones_registered"] == 1);
+    assert_eq!(daemon.ask(&["phones"])[1]["contacts"][0]["transport"], "tls");
+    let dial = format!("/dial sip:1002@127.0.0.1:{tls};transport=tls");
+    let mut alice = start(SECRETS[0], (440.0, STAYS), "answermode=manual", Some(&dial));
+    alice.child.wait().unwrap();
+    let records = daemon.wait_for_records(1);
+    assert_eq!(records[0]["cause"], "normal", "{records:?}");
+    let _ = bob.child.kill();
+    let _ = bob.child.wait();
+    for (who, frequency) in [(&bob, 440.0), (&alice, 660.0)] {
+        let heard = tone::listen(&who.heard(), frequency);
+        assert!(heard.seconds > f64::from(STAYS) - 2.0, "{frequency} Hz: {heard:?}");
+        assert!(heard.longest_gap_ms < 40.0, "{frequency} Hz: {heard:?}");
+    }
+    daemon.assert_healthy();
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 /// 1001 calls 1002 and hands it to 1003: 1002 hears one tone and then the other, 1003 hears 1002, and 1001 is

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use super::decode::Source;
-use super::{Diagnostic, Loaded, load};
+use super::{Diagnostic, Loaded, load, load_beside};
 
 /// The copy's folder in the state folder.
 const FOLDER: &str = "last-good";
@@ -54,8 +54,8 @@ pub fn load_or_last_good(
 ) -> Result<(Loaded, Vec<Diagnostic>), Vec<Diagnostic>> {
     match load(config) {
         Ok(loaded) => Ok((loaded, Vec::new())),
-        Err(findings) => match load(&state.join(FOLDER)) {
-            Ok(loaded) => Ok((Loaded { is_last_good: true, ..loaded }, findings)),
+        Err(findings) => match load_beside(&state.join(FOLDER), config, true) {
+            Ok(loaded) => Ok((loaded, findings)),
             Err(_) => Err(findings),
         },
     }

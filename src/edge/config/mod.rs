@@ -8,6 +8,7 @@ mod last_good;
 mod plan;
 mod protect;
 mod reference;
+mod secure;
 mod settings;
 mod source;
 mod tables;
@@ -25,6 +26,7 @@ pub use self::plan::{Change, Plan, diff};
 pub use self::reference::reference;
 pub use self::settings::{ControlSettings, DEFAULT_SOCKET};
 use self::source::{Report, Spot, Wrong};
+use crate::edge::sip_io::tls::Tls;
 use crate::switch::snapshot::Snapshot;
 
 /// The generated reference may lie beside the configuration; it is not part of it.
@@ -44,6 +46,8 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
     /// Is it the copy of the last good one, because the files have errors?
     pub is_last_good: bool,
+    /// The certificates that it names, read.
+    pub tls: Tls,
 }
 
 /// Reads and checks every file of the directory.
@@ -52,6 +56,11 @@ pub struct Loaded {
 ///
 /// All findings, warnings among them, in the order of files and lines, if one of them is an error.
 pub fn load(dir: &Path) -> Result<Loaded, Vec<Diagnostic>> {
+    load_beside(dir, dir, false)
+}
+
+/// The same for a copy of the files: what they name lies beside the original.
+fn load_beside(dir: &Path, base: &Path, is_last_good: bool) -> Result<Loaded, Vec<Diagnostic>> {
     let mut report = Report::default();
     let mut drafts = Drafts::default();
     unknown_files(&mut report, dir);
@@ -61,17 +70,12 @@ pub fn load(dir: &Path) -> Result<Loaded, Vec<Diagnostic>> {
         }
     }
     check::check(&mut report, &drafts);
+    let tls = secure::read(&mut report, &mut drafts, base, is_last_good);
     let findings = report.finish();
-    if findings.iter().any(|finding| finding.severity == Severity::Error) {
-        return Err(findings);
-    }
+    let has_errors = findings.iter().any(|finding| finding.severity == Severity::Error);
+    let (Some(tls), false) = (tls, has_errors) else { return Err(findings) };
     let control = drafts.settings.control.clone();
-    Ok(Loaded {
-        snapshot: check::snapshot(drafts),
-        control,
-        warnings: findings,
-        is_last_good: false,
-    })
+    Ok(Loaded { snapshot: check::snapshot(drafts), control, warnings: findings, is_last_good, tls })
 }
 
 /// Adds the file's text to the report; a file other than `tandem.toml` may be absent.

@@ -262,7 +262,7 @@ pub(super) fn check(report: &mut Report, drafts: &Drafts, trunks: &[&str]) {
 }
 
 /// A TOML list of strings.
-fn list<T: Display>(words: &[T]) -> String {
+pub(super) fn list<T: Display>(words: &[T]) -> String {
     let words: Vec<_> = words.iter().map(|word| quoted(&word.to_string())).collect();
     format!("[{}]", words.join(", "))
 }

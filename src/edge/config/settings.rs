@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::item::{Given, Item};
 use super::protect::{DIAL, EMERGENCY, GUARD};
+use super::secure::TLS;
 use super::source::{Marked, Spot, Wrong};
 use super::value;
 use crate::proto::sip::auth::digest::Algorithm;
@@ -66,6 +67,7 @@ pub(super) type Section = (&'static str, &'static [Key]);
 /// The sections in the order of the reference.
 pub(super) static SECTIONS: &[Section] = &[
     ("sip", SIP),
+    ("tls", TLS),
     ("media", MEDIA),
     ("control", CONTROL),
     ("limits", LIMITS),
@@ -77,7 +79,7 @@ pub(super) static SECTIONS: &[Section] = &[
 static SIP: &[Key] = &[
     Key::texts(
         "listen",
-        "transport:address:port",
+        "transport:address:port, by udp, tcp, tls, ws or wss",
         (1, 64),
         Given::Required { example: "[\"udp:0.0.0.0:5060\", \"tcp:0.0.0.0:5060\"]" },
         put_listen,

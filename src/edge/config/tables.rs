@@ -186,7 +186,7 @@ pub(super) static TRUNK: &[Item<TrunkDraft>] = &[
     ),
     Item::texts(
         "peers",
-        "host, host:port, tcp:host or tcp:host:port",
+        "host, host:port, tcp:host:port or tls:host:port",
         (0, 32),
         Given::Optional { example: "[\"127.0.0.1:5080\"]" },
         |t, text| {
@@ -211,7 +211,7 @@ pub(super) static TRUNK: &[Item<TrunkDraft>] = &[
     ),
     Item::text(
         "registrar",
-        "host, host:port or tcp:host:port",
+        "host, host:port, tcp:host:port or tls:host:port",
         Given::Optional { example: "\"sip.example.com\"" },
         |t, text| put(&mut t.registrar, value::peer(text.value)?, text.at),
         "The carrier's domain in mode register, the first peer's if absent; without peers also where requests go.",

@@ -157,8 +157,8 @@ route.toml: error[unknown-file]: no such file belongs to the configuration
   help: did you mean routes.toml?
 tandem.toml:2:11: error[bad-address]: `listen`: `0.0.0.0` is not an IP address with a port
   help: write transport:address:port, such as \"udp:0.0.0.0:5060\" or \"tcp:[::]:5060\"
-tandem.toml:2:26: error[bad-address]: `listen`: `tls` is not supported yet
-  help: use udp or tcp
+tandem.toml:2:26: error[missing-certificate]: tls needs a certificate
+  help: name its file under [tls] certificates; the README has a command that makes one for a trial
 tandem.toml:3:9: error[wrong-type]: `t1_ms` must be a whole number, found a string
   help: write a number from 10 to 10000 without quotes
 tandem.toml:4:1: error[unknown-key]: [sip] has no key `relm`

@@ -21,12 +21,13 @@ pub(super) fn listen(text: &str) -> Result<Listen, Wrong> {
     let wrong = |message: String| Wrong::new("bad-address", message);
     let example = "write transport:address:port, such as \"udp:0.0.0.0:5060\" or \"tcp:[::]:5060\"";
     let (transport, rest) = match text.split_once(':') {
-        Some(("udp", rest)) => (Transport::Udp, rest),
-        Some(("tcp", rest)) => (Transport::Tcp, rest),
-        Some((word @ ("tls" | "ws" | "wss"), _)) => {
-            return Err(wrong(format!("`{word}` is not supported yet")).help("use udp or tcp"));
+        Some((word @ ("udp" | "tcp" | "tls" | "ws" | "wss"), rest)) => {
+            (Transport::from_word(word).unwrap_or(Transport::Udp), rest)
         }
-        _ => return Err(wrong(format!("`{text}` names no transport")).help(example)),
+        _ => {
+            let help = format!("{example}; the transports are udp, tcp, tls, ws and wss");
+            return Err(wrong(format!("`{text}` names no transport")).help(help));
+        }
     };
     match rest.parse::<SocketAddr>() {
         Ok(address) => Ok(Listen { transport, address }),
@@ -72,16 +73,17 @@ pub(super) fn nameserver(text: &str) -> Result<SocketAddr, Wrong> {
     )
 }
 
-/// `host`, `host:port`, `tcp:host:port`.
+/// `host`, `host:port`, `tcp:host:port`, `tls:host:port`.
 pub(super) fn peer(text: &str) -> Result<PeerAddress, Wrong> {
     let wrong = |message: &str| {
         Wrong::new("bad-address", format!("`{text}` {message}"))
-            .help("write host, host:port or tcp:host:port, such as \"sip.example.com:5060\"")
+            .help("write host, host:port, tcp:host:port or tls:host:port, such as \"sip.example.com:5060\"")
     };
     let (transport, rest) = match text.split_once(':') {
         Some(("udp", rest)) => (Some(Transport::Udp), rest),
         Some(("tcp", rest)) => (Some(Transport::Tcp), rest),
-        Some(("sip" | "sips" | "tls", _)) => return Err(wrong("is not a host")),
+        Some(("tls", rest)) => (Some(Transport::Tls), rest),
+        Some(("sip" | "sips" | "ws" | "wss", _)) => return Err(wrong("is not a host")),
         _ => (None, text),
     };
     let (host, port) = if let Some(rest) = rest.strip_prefix('[') {

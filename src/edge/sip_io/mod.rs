@@ -6,7 +6,9 @@
 mod dns;
 pub mod interfaces;
 mod tcp;
+pub mod tls;
 mod udp;
+mod ws;
 
 use std::collections::VecDeque;
 use std::io;
@@ -20,7 +22,8 @@ use crate::proto::sip::message::{Message, Packet, Parsed};
 use crate::proto::sip::transport::{Dest, Flow, Host, NextHop, Target, Transport};
 
 use dns::Dns;
-use tcp::{TcpEvent, TcpSide};
+use tcp::{TcpEvent, TcpSide, Towards};
+use tls::Tls;
 use udp::UdpListener;
 
 /// Datagrams read from one socket before the other sources get their turn.
@@ -80,9 +83,10 @@ impl SipIo {
         connections_max: usize,
         advertise: Option<IpAddr>,
         nameservers: &[SocketAddr],
+        tls: Tls,
     ) -> io::Result<Self> {
         let mut udp = Vec::new();
-        let mut tcp = TcpSide::new(connections_max);
+        let mut tcp = TcpSide::new(connections_max, tls);
         let mut bound = Vec::new();
         for (index, (transport, address)) in listeners.iter().enumerate() {
             let index = u16::try_from(index).unwrap_or(u16::MAX);
@@ -99,7 +103,7 @@ impl SipIo {
                     udp.push(listener);
                     actual
                 }
-                Transport::Tcp => tcp.listen(index, *address).map_err(words)?,
+                transport => tcp.listen(index, *transport, *address).map_err(words)?,
             };
             bound.push((*transport, actual));
         }
@@ -142,6 +146,11 @@ impl SipIo {
         self.dns.configure(nameservers);
     }
 
+    /// From now on connections are made and taken with these certificates.
+    pub fn set_tls(&mut self, tls: Tls) {
+        self.tcp.set_tls(tls);
+    }
+
     /// The next thing from the network; a datagram's bytes are in `buffer`.
     pub fn poll_next(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Arrival> {
         if let Some(arrival) = self.pending.pop_front() {
@@ -181,7 +190,7 @@ impl SipIo {
         match dest {
             Dest::Flow(flow) => match flow.transport {
                 Transport::Udp => self.send_udp(Some(flow.listener), flow.remote, &packet, attempt),
-                Transport::Tcp => {
+                _ => {
                     if !self.tcp.send(flow.connection, &packet, attempt) {
                         self.send_by_via(flow, packet, attempt);
                     }
@@ -191,11 +200,13 @@ impl SipIo {
                 Some(Target { transport: Transport::Udp, address }) => {
                     self.send_udp(None, address, &packet, attempt);
                 }
-                Some(Target { transport: Transport::Tcp, address }) => {
-                    self.send_tcp(address, packet, attempt);
+                Some(target @ Target { transport: Transport::Tcp | Transport::Tls, .. }) => {
+                    self.send_tcp(Towards { target, domain: hop.domain() }, packet, attempt);
                 }
-                // The switchboard locates names before it sends.
-                None => self.pending.extend(attempt.map(Arrival::Failed)),
+                // The switchboard locates names before it sends, and a browser cannot be connected to.
+                Some(Target { transport: Transport::Ws | Transport::Wss, .. }) | None => {
+                    self.pending.extend(attempt.map(Arrival::Failed));
+                }
             },
         }
     }
@@ -216,9 +227,8 @@ impl SipIo {
         }
     }
 
-    fn send_tcp(&mut self, to: SocketAddr, packet: Packet, attempt: Option<Attempt>) {
-        let hop = Dest::Hop(NextHop::address(Transport::Tcp, to));
-        let (index, local) = self.locals.source_for(&hop);
+    fn send_tcp(&mut self, to: Towards, packet: Packet, attempt: Option<Attempt>) {
+        let (index, local) = self.locals.source_for(&Dest::from(to.target));
         if !self.tcp.connect_and_send(index, local, to, packet, attempt) {
             self.pending.extend(attempt.map(Arrival::Failed));
         }
@@ -238,8 +248,11 @@ impl SipIo {
         };
         match via {
             // What the peer says of itself is believed as far as its own address goes.
-            Some(address) if address.ip() == flow.remote.ip() => {
-                self.send_tcp(address, packet, attempt)
+            Some(address)
+                if address.ip() == flow.remote.ip() && flow.transport == Transport::Tcp =>
+            {
+                let target = Target { transport: Transport::Tcp, address };
+                self.send_tcp(Towards { target, domain: None }, packet, attempt);
             }
             _ => self.pending.extend(attempt.map(Arrival::Failed)),
         }

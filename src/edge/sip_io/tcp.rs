@@ -1,26 +1,33 @@
-//! Streams: connections that peers opened and connections that we opened, one small task for each.
+//! Streams, plain and under TLS: connections that peers opened and connections that we opened, one small task for
+//! each. WebSockets are accepted here too; what they carry is cut in [`super::ws`].
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant as Deadline, Sleep, sleep, timeout, timeout_at};
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use super::tls::Tls;
+use super::ws;
 use crate::proto::sip::endpoint::Attempt;
 use crate::proto::sip::locals::Locals;
 use crate::proto::sip::message::build::Builder;
 use crate::proto::sip::message::framing::{Frame, Framer};
 use crate::proto::sip::message::{Message, Packet, Parsed};
-use crate::proto::sip::transport::{Flow, Transport};
+use crate::proto::sip::transport::{Flow, Target, Transport};
 
 /// Frames of all connections on their way to the switchboard. When it is full the readers wait, and TCP
 /// slows their peers down.
@@ -32,12 +39,14 @@ const ATTEMPTS_MAX: usize = 64;
 /// How long a connection may take to be made: time for two SYNs more, and still below the time after which a
 /// silent trunk is left, so that a request too large for a datagram goes as one after all.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
+/// How long the two may take to agree on TLS.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long one packet may take into the kernel before its peer counts as gone.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may stay without a first whole message: strangers do not get to keep places.
-const FIRST_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const FIRST_TIMEOUT: Duration = Duration::from_secs(60);
 /// A connection on which nothing came for this long is closed: phones refresh or ping far more often.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(3 * 3600);
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(3 * 3600);
 /// The pause after a connection could not be accepted: it stays in the queue, and asking for it again at
 /// once would leave no time for the connections that are there.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -51,7 +60,7 @@ pub(super) enum TcpEvent {
 
 /// What a connection's task says.
 #[derive(Debug)]
-enum Said {
+pub(super) enum Said {
     Frame(u64, Vec<u8>),
     Gone(u64),
 }
@@ -61,7 +70,17 @@ struct Connection {
     flow: Flow,
     packets: mpsc::Sender<Packet>,
     attempts: VecDeque<Attempt>,
+    /// Whose certificate the server showed, where we connected by TLS.
+    domain: Option<Box<str>>,
     task: JoinHandle<()>,
+}
+
+/// Where a connection is to lead.
+#[derive(Clone, Debug)]
+pub(super) struct Towards {
+    pub(super) target: Target,
+    /// Under TLS: the domain that the server has to be. Without one it is known by its address alone.
+    pub(super) domain: Option<Box<str>>,
 }
 
 impl Drop for Connection {
@@ -72,13 +91,14 @@ impl Drop for Connection {
 
 #[derive(Debug)]
 pub(super) struct TcpSide {
-    listeners: Vec<(u16, TcpListener)>,
+    listeners: Vec<(u16, Transport, TcpListener)>,
+    tls: Tls,
     /// Nothing is accepted until this is over.
     pause: Option<Pin<Box<Sleep>>>,
     /// Was the last connection one that could not be accepted?
     is_short: bool,
     connections: HashMap<u64, Connection>,
-    by_remote: HashMap<SocketAddr, u64>,
+    by_remote: HashMap<Target, u64>,
     next: u64,
     max: usize,
     said_tx: mpsc::Sender<Said>,
@@ -86,10 +106,11 @@ pub(super) struct TcpSide {
 }
 
 impl TcpSide {
-    pub(super) fn new(max: usize) -> Self {
+    pub(super) fn new(max: usize, tls: Tls) -> Self {
         let (said_tx, said_rx) = mpsc::channel(FRAMES_MAX);
         Self {
             listeners: Vec::new(),
+            tls,
             pause: None,
             is_short: false,
             connections: HashMap::new(),
@@ -105,7 +126,17 @@ impl TcpSide {
         self.connections.len()
     }
 
-    pub(super) fn listen(&mut self, index: u16, address: SocketAddr) -> io::Result<SocketAddr> {
+    /// From now on connections are made with these certificates.
+    pub(super) fn set_tls(&mut self, tls: Tls) {
+        self.tls = tls;
+    }
+
+    pub(super) fn listen(
+        &mut self,
+        index: u16,
+        transport: Transport,
+        address: SocketAddr,
+    ) -> io::Result<SocketAddr> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         if address.is_ipv6() {
             socket.set_only_v6(true)?;
@@ -116,7 +147,7 @@ impl TcpSide {
         socket.listen(1024)?;
         let listener = TcpListener::from_std(socket.into())?;
         let bound = listener.local_addr()?;
-        self.listeners.push((index, listener));
+        self.listeners.push((index, transport, listener));
         Ok(bound)
     }
 
@@ -143,15 +174,16 @@ impl TcpSide {
             self.pause = None;
         }
         for at in 0..self.listeners.len() {
-            let Some((index, listener)) = self.listeners.get(at) else { continue };
+            let Some((index, transport, listener)) = self.listeners.get(at) else { continue };
             let Poll::Ready(accepted) = listener.poll_accept(cx) else { continue };
             match accepted {
                 Ok((stream, remote)) => {
-                    let (index, bound) = (*index, listener.local_addr().ok());
+                    let (index, transport) = (*index, *transport);
+                    let bound = listener.local_addr().ok();
                     let local =
                         bound.map_or(remote, |bound| locals.written(bound, Some(remote.ip())));
                     self.is_short = false;
-                    self.accepted(index, local, stream, remote);
+                    self.accepted(index, local, stream, Target { transport, address: remote });
                     return Poll::Ready(());
                 }
                 // The peer gave up before it was its turn.
@@ -173,20 +205,43 @@ impl TcpSide {
         Poll::Pending
     }
 
-    fn accepted(
-        &mut self,
-        listener: u16,
-        local: SocketAddr,
-        stream: TcpStream,
-        remote: SocketAddr,
-    ) {
+    fn accepted(&mut self, listener: u16, local: SocketAddr, stream: TcpStream, from: Target) {
         if self.connections.len() >= self.max {
             // Dropping the stream closes it; the peer sees that at once.
             return;
         }
         let _ = stream.set_nodelay(true);
-        self.add(listener, local, remote, |id, said, packets| async move {
-            serve(id, stream, remote, said, packets).await;
+        let tls = match (from.transport.is_secure(), &self.tls.server) {
+            (false, _) => None,
+            (true, Some(server)) => Some(TlsAcceptor::from(Arc::clone(server))),
+            // The check of the configuration refuses a listener without certificates.
+            (true, None) => return,
+        };
+        let towards = Towards { target: from, domain: None };
+        self.add(listener, local, towards, |id, said, packets| async move {
+            let is_web = matches!(from.transport, Transport::Ws | Transport::Wss);
+            let Some(tls) = tls else {
+                return if is_web {
+                    ws::serve(id, stream, from.address, said, packets).await;
+                } else {
+                    serve(id, stream, from.address, said, packets).await;
+                };
+            };
+            match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
+                Ok(Ok(stream)) if is_web => {
+                    ws::serve(id, stream, from.address, said, packets).await;
+                }
+                Ok(Ok(stream)) => serve(id, stream, from.address, said, packets).await,
+                failed => {
+                    let error = match failed {
+                        Ok(Err(error)) => error.to_string(),
+                        _ => "not done in time".to_owned(),
+                    };
+                    // Scanners do this all day; who looks for a phone's trouble asks for it.
+                    tracing::debug!(remote = %from.address, %error, "no TLS");
+                    let _ = said.send(Said::Gone(id)).await;
+                }
+            }
         });
     }
 
@@ -194,7 +249,7 @@ impl TcpSide {
         &mut self,
         listener: u16,
         local: SocketAddr,
-        remote: SocketAddr,
+        towards: Towards,
         task: impl FnOnce(u64, mpsc::Sender<Said>, mpsc::Receiver<Packet>) -> F,
     ) -> u64
     where
@@ -204,10 +259,13 @@ impl TcpSide {
         self.next += 1;
         let (packets_tx, packets_rx) = mpsc::channel(PACKETS_MAX);
         let task = tokio::task::spawn_local(task(id, self.said_tx.clone(), packets_rx));
-        let flow = Flow { transport: Transport::Tcp, listener, local, remote, connection: id };
-        self.by_remote.insert(remote, id);
-        self.connections
-            .insert(id, Connection { flow, packets: packets_tx, attempts: VecDeque::new(), task });
+        let Towards { target, domain } = towards;
+        let Target { transport, address: remote } = target;
+        let flow = Flow { transport, listener, local, remote, connection: id };
+        self.by_remote.insert(target, id);
+        let attempts = VecDeque::new();
+        let connection = Connection { flow, packets: packets_tx, attempts, domain, task };
+        self.connections.insert(id, connection);
         id
     }
 
@@ -232,11 +290,11 @@ impl TcpSide {
         &mut self,
         listener: u16,
         local: SocketAddr,
-        to: SocketAddr,
+        to: Towards,
         packet: Packet,
         attempt: Option<Attempt>,
     ) -> bool {
-        if let Some(id) = self.by_remote.get(&to).copied()
+        if let Some(id) = self.open_to(&to)
             && self.send(id, &packet, attempt)
         {
             return true;
@@ -244,13 +302,19 @@ impl TcpSide {
         if self.connections.len() >= self.max {
             return false;
         }
-        let id = self.add(listener, local, to, |id, said, packets| async move {
-            match timeout(CONNECT_TIMEOUT, TcpStream::connect(to)).await {
-                Ok(Ok(stream)) => {
-                    let _ = stream.set_nodelay(true);
-                    serve(id, stream, to, said, packets).await;
-                }
-                _ => {
+        let tls = to.target.transport.is_secure().then(|| Arc::clone(&self.tls.client));
+        let id = self.add(listener, local, to.clone(), |id, said, packets| async move {
+            let address = to.target.address;
+            match timeout(CONNECT_TIMEOUT, connect(&to, tls)).await {
+                Ok(Ok(Stream::Plain(stream))) => serve(id, stream, address, said, packets).await,
+                Ok(Ok(Stream::Tls(stream))) => serve(id, stream, address, said, packets).await,
+                failed => {
+                    let error = match failed {
+                        Ok(Err(error)) => error.to_string(),
+                        _ => "no answer in time".to_owned(),
+                    };
+                    let domain = to.domain.as_deref().unwrap_or("");
+                    tracing::warn!(to = %to.target, domain, %error, "no connection");
                     let _ = said.send(Said::Gone(id)).await;
                 }
             }
@@ -258,27 +322,63 @@ impl TcpSide {
         self.send(id, &packet, attempt)
     }
 
+    /// The open connection to a place. One that was made by TLS to another domain at the same address is none; where
+    /// only the address is known, as in a dialog, whoever showed a certificate there is right.
+    fn open_to(&self, to: &Towards) -> Option<u64> {
+        let id = *self.by_remote.get(&to.target)?;
+        let known = &self.connections.get(&id)?.domain;
+        (to.domain.is_none() || *known == to.domain || !to.target.transport.is_secure())
+            .then_some(id)
+    }
+
     fn close(&mut self, id: u64) -> TcpEvent {
         let Some(mut connection) = self.connections.remove(&id) else { return TcpEvent::Nothing };
-        if self.by_remote.get(&connection.flow.remote) == Some(&id) {
-            self.by_remote.remove(&connection.flow.remote);
+        let Flow { transport, remote: address, .. } = connection.flow;
+        let target = Target { transport, address };
+        if self.by_remote.get(&target) == Some(&id) {
+            self.by_remote.remove(&target);
         }
         TcpEvent::Closed(id, std::mem::take(&mut connection.attempts).into())
     }
 }
 
+/// A connection that we made.
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Connects, and under TLS finds out whether it is who it should be.
+async fn connect(to: &Towards, tls: Option<Arc<ClientConfig>>) -> io::Result<Stream> {
+    let address = to.target.address;
+    let stream = TcpStream::connect(address).await?;
+    let _ = stream.set_nodelay(true);
+    let Some(tls) = tls else { return Ok(Stream::Plain(stream)) };
+    let name = match &to.domain {
+        Some(domain) => ServerName::try_from(domain.to_string()).map_err(io::Error::other)?,
+        None => ServerName::from(address.ip()),
+    };
+    let stream = TlsConnector::from(tls).connect(name, stream).await?;
+    Ok(Stream::Tls(Box::new(stream)))
+}
+
 /// The writing half of a connection, with the two lines that lead into it.
-struct Writer {
-    half: OwnedWriteHalf,
+struct Writer<W> {
+    half: W,
     packets: mpsc::Receiver<Packet>,
     /// Pongs and refusals: they are no business of the switchboard. A peer that pings faster than it reads
     /// loses pongs.
     replies: mpsc::Receiver<Vec<u8>>,
 }
 
-impl Writer {
+impl<W: AsyncWrite + Unpin> Writer<W> {
     async fn write(&mut self, bytes: &[u8]) -> bool {
-        matches!(timeout(WRITE_TIMEOUT, self.half.write_all(bytes)).await, Ok(Ok(())))
+        let all = async {
+            self.half.write_all(bytes).await?;
+            // TLS keeps what the socket did not take until it is flushed.
+            self.half.flush().await
+        };
+        matches!(timeout(WRITE_TIMEOUT, all).await, Ok(Ok(())))
     }
 
     /// Writes what comes until the peer takes no more or nobody has anything to say.
@@ -305,14 +405,14 @@ impl Writer {
 }
 
 /// Reads and writes one connection until either side is done with it.
-async fn serve(
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     id: u64,
-    stream: TcpStream,
+    stream: S,
     remote: SocketAddr,
     said: mpsc::Sender<Said>,
     packets: mpsc::Receiver<Packet>,
 ) {
-    let (reader, half) = stream.into_split();
+    let (reader, half) = tokio::io::split(stream);
     let (reply_tx, replies) = mpsc::channel(4);
     let mut writer = Writer { half, packets, replies };
     tokio::select! {
@@ -324,9 +424,9 @@ async fn serve(
 }
 
 /// Cuts messages out of what comes, until the peer closes or cannot be understood.
-async fn read(
+async fn read<R: AsyncRead + Unpin>(
     (id, remote): (u64, SocketAddr),
-    mut reader: OwnedReadHalf,
+    mut reader: R,
     said: &mpsc::Sender<Said>,
     replies: &mpsc::Sender<Vec<u8>>,
 ) {

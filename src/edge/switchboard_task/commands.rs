@@ -264,6 +264,10 @@ impl SwitchboardTask {
             .filter_map(|warning| serde_json::to_value(warning).ok())
             .collect();
         let revision = if is_dry_run || plan.is_empty() && !self.loaded.is_last_good {
+            // The files of the certificates may have changed although their names have not.
+            if !is_dry_run {
+                self.sip.set_tls(loaded.tls);
+            }
             self.loaded.snapshot.revision
         } else {
             self.apply(loaded)

@@ -66,7 +66,7 @@ impl Locals {
     #[must_use]
     pub fn transports(&self) -> Vec<Transport> {
         let listens = |wanted: &Transport| self.listeners.iter().any(|(t, _)| t == wanted);
-        [Transport::Udp, Transport::Tcp].into_iter().filter(listens).collect()
+        [Transport::Udp, Transport::Tcp, Transport::Tls].into_iter().filter(listens).collect()
     }
 
     /// Can a request be sent there? Connections are made without a listener too.
@@ -122,7 +122,7 @@ impl Locals {
                 (u16::try_from(index).unwrap_or(u16::MAX), self.written(*bound, ip))
             }
             // No listener of this transport: an outgoing connection can still be made.
-            None => (u16::MAX, SocketAddr::new(self.ip_for(ip), 5060)),
+            None => (u16::MAX, SocketAddr::new(self.ip_for(ip), transport.default_port())),
         }
     }
 }

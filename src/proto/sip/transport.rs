@@ -10,6 +10,12 @@ pub enum Transport {
     Udp,
     /// Streams.
     Tcp,
+    /// Streams under TLS.
+    Tls,
+    /// Messages of a WebSocket (RFC 7118).
+    Ws,
+    /// Messages of a WebSocket under TLS.
+    Wss,
 }
 
 impl Transport {
@@ -19,34 +25,65 @@ impl Transport {
         match self {
             Self::Udp => "UDP",
             Self::Tcp => "TCP",
+            Self::Tls => "TLS",
+            Self::Ws => "WS",
+            Self::Wss => "WSS",
         }
     }
 
-    /// The value of a URI's `transport` parameter and of a configured address.
+    /// The word for it in the configuration and in what operators read.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Ws => "ws",
+            Self::Wss => "wss",
+        }
+    }
+
+    /// The `transport` parameter of a URI of ours with its semicolon: nothing for UDP. `tls` was taken out of RFC
+    /// 3261's successor for URIs, and is what every phone and carrier writes and reads all the same; under TLS a
+    /// WebSocket is `ws` too (RFC 7118 §5.3).
+    #[must_use]
+    pub const fn uri_parameter(self) -> &'static str {
+        match self {
+            Self::Udp => "",
+            Self::Tcp => ";transport=tcp",
+            Self::Tls => ";transport=tls",
+            Self::Ws | Self::Wss => ";transport=ws",
+        }
+    }
+
+    /// The port where none is written (RFC 3261 §19.1.2, RFC 7118 §5.3).
+    #[must_use]
+    pub const fn default_port(self) -> u16 {
+        match self {
+            Self::Udp | Self::Tcp => DEFAULT_PORT,
+            Self::Tls => DEFAULT_TLS_PORT,
+            Self::Ws => 80,
+            Self::Wss => 443,
         }
     }
 
     /// Reads a `transport` parameter, whatever its case.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        if word.eq_ignore_ascii_case("udp") {
-            Some(Self::Udp)
-        } else if word.eq_ignore_ascii_case("tcp") {
-            Some(Self::Tcp)
-        } else {
-            None
-        }
+        let all = [Self::Udp, Self::Tcp, Self::Tls, Self::Ws, Self::Wss];
+        all.into_iter().find(|transport| word.eq_ignore_ascii_case(transport.word()))
     }
 
     /// Are retransmissions left to the transport (RFC 3261 §17)?
     #[must_use]
     pub const fn is_reliable(self) -> bool {
-        matches!(self, Self::Tcp)
+        !matches!(self, Self::Udp)
+    }
+
+    /// Can nobody on the way read or change what is sent?
+    #[must_use]
+    pub const fn is_secure(self) -> bool {
+        matches!(self, Self::Tls | Self::Wss)
     }
 }
 
@@ -73,6 +110,8 @@ impl fmt::Display for Flow {
 
 /// The SIP port where none is written (RFC 3261 §19.1.2).
 pub const DEFAULT_PORT: u16 = 5060;
+/// The same under TLS.
+pub const DEFAULT_TLS_PORT: u16 = 5061;
 
 /// A next hop that may still need a look-up: what is not written is found by RFC 3263 §4.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -83,6 +122,9 @@ pub struct NextHop {
     pub host: Host,
     /// The port, if somebody said so; then the name is a host's and no SRV record is asked for.
     pub port: Option<u16>,
+    /// The domain that was looked up, where the host is an address that it led to: under TLS the server has to show
+    /// a certificate for this name, not for its address (RFC 5922 §7.1).
+    pub domain: Option<Box<str>>,
 }
 
 impl NextHop {
@@ -93,6 +135,23 @@ impl NextHop {
             transport: Some(transport),
             host: Host::Ip(address.ip()),
             port: Some(address.port()),
+            domain: None,
+        }
+    }
+
+    /// A place that this hop was found at.
+    #[must_use]
+    pub fn found_at(&self, target: Target) -> Self {
+        let domain = if target.transport.is_secure() { self.domain() } else { None };
+        Self { domain, ..Self::address(target.transport, target.address) }
+    }
+
+    /// The name that a certificate of the server must have; `None` if all that is known is its address.
+    #[must_use]
+    pub fn domain(&self) -> Option<Box<str>> {
+        match &self.host {
+            Host::Name(name) => Some(name.clone()),
+            Host::Ip(_) => self.domain.clone(),
         }
     }
 
@@ -105,7 +164,7 @@ impl NextHop {
     /// The port if no look-up says otherwise.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port.unwrap_or(DEFAULT_PORT)
+        self.port.unwrap_or(self.transport().default_port())
     }
 
     /// The place itself, if no look-up is needed.

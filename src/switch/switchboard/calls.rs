@@ -46,6 +46,8 @@ impl Switchboard {
             Ok(()) => self.planned(now, &origin, &caller, &dialled, out),
         };
         let remark = remark.or_else(|| unrecorded(refused.flatten()));
+        let is_sips = !is_emergency && is_sips(&asked.request);
+        let plan = plan.and_then(|plan| if is_sips { only_secure(plan) } else { Ok(plan) });
         let plan = plan.and_then(|plan| share_breadth(plan, &asked.request));
         let call = self.new_call_id(now);
         self.calls.insert(call, CallEntry::default());
@@ -55,7 +57,10 @@ impl Switchboard {
             self.respond(now, &asked, 100, "Trying", &[], out);
         }
         let began = self.began(now, call, &origin, &caller, &dialled, plan.as_ref());
-        let (contact, media_ip) = self.contact_towards(&Dest::Flow(asked.flow), &dialled);
+        let (mut contact, media_ip) = self.contact_towards(&Dest::Flow(asked.flow), &dialled);
+        if is_sips && asked.flow.transport.is_secure() {
+            contact = contact.replacen("<sip:", "<sips:", 1);
+        }
         let media_bind = self.media_bind(media_ip, plan.as_ref());
         let Asked { server, request, flow, tag } = asked;
         let incoming = Incoming { server, request, flow, tag, contact, media_ip };
@@ -409,6 +414,20 @@ fn share_breadth(mut plan: Plan, request: &Message) -> Result<Plan, &'static Cau
         }
     }
     Ok(plan)
+}
+
+/// Does the caller want TLS on every hop?
+fn is_sips(request: &Message) -> bool {
+    Uri::parse(request.uri()).is_some_and(|uri| uri.scheme == Scheme::Sips)
+}
+
+/// The targets that are reached under TLS: `sips` is not taken to where others can listen (RFC 5630 §5.3).
+fn only_secure(mut plan: Plan) -> Result<Plan, &'static Cause> {
+    for group in &mut plan.groups {
+        group.retain(|target| target.dest.transport().is_secure());
+    }
+    plan.groups.retain(|group| !group.is_empty());
+    if plan.groups.is_empty() { Err(&cause::NOT_SECURE) } else { Ok(plan) }
 }
 
 /// The user in a From.

@@ -134,7 +134,8 @@ impl Switchboard {
     pub(super) fn ways_to(&mut self, now: Instant, hop: NextHop) -> Vec<Dest> {
         match self.peers.located(&hop) {
             Some(located) if hop.target().is_none() => {
-                self.endpoint.order(now, located).into_iter().map(Dest::from).collect()
+                let targets = self.endpoint.order(now, located);
+                targets.into_iter().map(|target| Dest::Hop(hop.found_at(target))).collect()
             }
             _ => vec![Dest::Hop(hop)],
         }

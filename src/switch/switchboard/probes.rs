@@ -129,7 +129,7 @@ impl Switchboard {
         let user = trunk.and_then(|trunk| trunk.caller_id.as_deref()).unwrap_or(USER);
         let (contact, _) = self.contact_towards(&dest, user);
         let port = hop.port.map(|port| format!(":{port}")).unwrap_or_default();
-        let transport = if hop.transport().is_reliable() { ";transport=tcp" } else { "" };
+        let transport = hop.transport().uri_parameter();
         let uri = format!("sip:{}{port}{transport}", hop.host);
         Builder::request(&Method::Options, &uri)
             .header(HeaderName::MaxForwards, 70)

@@ -154,17 +154,14 @@ impl Switchboard {
     /// Our Contact value on a leg to `dest`, and our address there.
     pub(super) fn contact_towards(&self, dest: &Dest, user: &str) -> (String, IpAddr) {
         let (_, local) = self.endpoint.locals().source_for(dest);
-        let transport = if dest.transport().is_reliable() { ";transport=tcp" } else { "" };
+        let transport = dest.transport().uri_parameter();
         (format!("<sip:{}@{local}{transport}>", escape_user(user)), local.ip())
     }
 }
 
 /// The Request-URI of a number at a peer: as it was configured, whatever place it is found at.
 fn uri_at(trunk: &Trunk, user: &str, hop: &NextHop) -> String {
-    let transport = match hop.transport {
-        Some(Transport::Tcp) => ";transport=tcp",
-        Some(Transport::Udp) | None => "",
-    };
+    let transport = hop.transport.map_or("", Transport::uri_parameter);
     let domain = match (&trunk.registrar, trunk.mode, &hop.host, hop.port) {
         (Some(registrar), TrunkMode::Register, ..) => registrar.domain(),
         // With a port it would be a host's name to whoever reads it (RFC 3263 §4.2).

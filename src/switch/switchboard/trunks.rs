@@ -248,5 +248,5 @@ pub(super) fn hop_of(peer: &PeerAddress) -> Option<NextHop> {
     // An IPv6 address stands without its brackets here.
     let ip = peer.host.parse().map(Host::Ip).ok();
     let host = ip.or_else(|| Host::parse(&peer.host))?;
-    Some(NextHop { transport: peer.transport, host, port: peer.port })
+    Some(NextHop { transport: peer.transport, host, port: peer.port, domain: None })
 }

@@ -6,5 +6,6 @@
 pub mod daemon;
 pub mod dns;
 pub mod phone;
+pub mod secure;
 pub mod tone;
 pub mod wire;

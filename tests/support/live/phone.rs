@@ -32,6 +32,8 @@ pub struct Phone {
     pub claimed_audio_port: Option<u16>,
     /// The host that the Contact of its answers names instead of its address.
     pub claimed_host: Option<String>,
+    /// What the addresses that it calls begin with: `sip` or `sips`.
+    pub scheme: &'static str,
     /// What its next description says: `sendrecv`, `sendonly` and so on.
     pub direction: &'static str,
     /// Further lines of its description.
@@ -68,6 +70,13 @@ pub struct Received {
     pub stamps: Vec<(u16, u32)>,
 }
 
+impl Talk {
+    /// The Contact of the peer.
+    pub fn target_of_peer(&self) -> &str {
+        &self.target
+    }
+}
+
 impl Phone {
     /// A phone that will register with `server`, over UDP.
     pub fn new(extension: &str, secret: &str, server: SocketAddr) -> Self {
@@ -93,6 +102,7 @@ impl Phone {
             sent: AtomicUsize::new(0),
             claimed_audio_port: None,
             claimed_host: None,
+            scheme: "sip",
             direction: "sendrecv",
             sdp_extra: String::new(),
             last_answer: String::new(),
@@ -104,7 +114,7 @@ impl Phone {
     pub fn into_sip_socket(self) -> UdpSocket {
         match self.wire {
             Wire::Udp(socket, _) => socket,
-            Wire::Tcp(..) => panic!("a connection is no datagram socket"),
+            _ => panic!("a connection is no datagram socket"),
         }
     }
 
@@ -227,7 +237,7 @@ impl Phone {
 
     /// Sends an INVITE, with credentials once it is challenged. The next message is a provisional one.
     pub fn invite(&mut self, number: &str) -> Talk {
-        let uri = format!("sip:{number}@{}", self.server);
+        let uri = format!("{}:{number}@{}", self.scheme, self.server);
         let call_id = format!("call-{}-{}", self.local().port(), self.cseq);
         let (local, extension, sdp) = (self.local(), self.extension.clone(), self.sdp());
         let from = format!("<sip:{extension}@tandem>;tag=i{}x{}", local.port(), self.cseq);

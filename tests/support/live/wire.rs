@@ -4,12 +4,20 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
+use tokio_tungstenite::tungstenite::{Message, WebSocket};
+
+use super::secure::{Authority, Duplex, web_socket};
+
 /// One phone's way to its server.
 pub enum Wire {
     /// Datagrams, and where the last one came from.
     Udp(UdpSocket, Option<SocketAddr>),
     /// A connection, and what was read of it and not yet understood.
     Tcp(TcpStream, Vec<u8>),
+    /// The same under TLS; the first one is for timeouts and addresses.
+    Tls(TcpStream, Box<dyn Duplex>, Vec<u8>),
+    /// A WebSocket; whether it is under TLS.
+    Web(TcpStream, Box<WebSocket<Box<dyn Duplex>>>, bool),
 }
 
 impl Wire {
@@ -29,11 +37,33 @@ impl Wire {
         Self::Tcp(stream, Vec::new())
     }
 
+    /// A connection under TLS to a server that must be `name`.
+    pub fn tls(authority: &Authority, server: SocketAddr, name: &str) -> io::Result<Self> {
+        let stream = authority.connect(server, name)?;
+        Ok(Self::Tls(stream.sock.try_clone()?, Box::new(stream), Vec::new()))
+    }
+
+    /// A WebSocket for SIP.
+    pub fn ws(server: SocketAddr) -> Self {
+        let stream = TcpStream::connect(server).unwrap();
+        let socket = web_socket(stream.try_clone().unwrap(), "sip").unwrap();
+        Self::Web(stream, Box::new(socket), false)
+    }
+
+    /// The same under TLS.
+    pub fn wss(authority: &Authority, server: SocketAddr, name: &str) -> Self {
+        let stream = authority.connect(server, name).unwrap();
+        let tcp = stream.sock.try_clone().unwrap();
+        Self::Web(tcp, Box::new(web_socket(stream, "sip").unwrap()), true)
+    }
+
     /// Our own address.
     pub fn local(&self) -> SocketAddr {
         match self {
             Self::Udp(socket, _) => socket.local_addr().unwrap(),
-            Self::Tcp(stream, _) => stream.local_addr().unwrap(),
+            Self::Tcp(stream, _) | Self::Tls(stream, ..) | Self::Web(stream, ..) => {
+                stream.local_addr().unwrap()
+            }
         }
     }
 
@@ -41,7 +71,7 @@ impl Wire {
     pub const fn heard_from(&self) -> Option<SocketAddr> {
         match self {
             Self::Udp(_, from) => *from,
-            Self::Tcp(..) => None,
+            _ => None,
         }
     }
 
@@ -50,6 +80,9 @@ impl Wire {
         match self {
             Self::Udp(..) => "UDP",
             Self::Tcp(..) => "TCP",
+            Self::Tls(..) => "TLS",
+            Self::Web(_, _, false) => "WS",
+            Self::Web(_, _, true) => "WSS",
         }
     }
 
@@ -58,6 +91,8 @@ impl Wire {
         match self {
             Self::Udp(..) => "",
             Self::Tcp(..) => ";transport=tcp",
+            Self::Tls(..) => ";transport=tls",
+            Self::Web(..) => ";transport=ws",
         }
     }
 
@@ -68,6 +103,14 @@ impl Wire {
                 socket.send_to(bytes, server).unwrap();
             }
             Self::Tcp(stream, _) => stream.write_all(bytes).unwrap(),
+            Self::Tls(_, stream, _) => {
+                stream.write_all(bytes).unwrap();
+                stream.flush().unwrap();
+            }
+            Self::Web(_, socket, _) => {
+                let text = String::from_utf8_lossy(bytes).into_owned();
+                socket.send(Message::text(text)).unwrap();
+            }
         }
     }
 
@@ -83,17 +126,23 @@ impl Wire {
             }
             Self::Tcp(stream, read) => {
                 stream.set_read_timeout(Some(patience))?;
+                next_message(stream, read)
+            }
+            Self::Tls(socket, stream, read) => {
+                socket.set_read_timeout(Some(patience))?;
+                next_message(stream, read)
+            }
+            Self::Web(stream, socket, _) => {
+                stream.set_read_timeout(Some(patience))?;
                 loop {
-                    if let Some(end) = message_end(read) {
-                        let message: Vec<u8> = read.drain(..end).collect();
-                        return Ok(String::from_utf8_lossy(&message).into_owned());
+                    match socket.read().map_err(io::Error::other)? {
+                        Message::Text(text) => return Ok(text.as_str().to_owned()),
+                        Message::Binary(bytes) => {
+                            return Ok(String::from_utf8_lossy(&bytes).into_owned());
+                        }
+                        Message::Close(_) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                        _ => {}
                     }
-                    let mut buffer = [0; 8192];
-                    let length = stream.read(&mut buffer)?;
-                    if length == 0 {
-                        return Err(io::ErrorKind::UnexpectedEof.into());
-                    }
-                    read.extend_from_slice(&buffer[..length]);
                 }
             }
         }
@@ -105,6 +154,21 @@ impl Wire {
         stream.set_read_timeout(Some(patience)).unwrap();
         stream.read_to_end(read).unwrap();
         String::from_utf8_lossy(&std::mem::take(read)).into_owned()
+    }
+}
+
+fn next_message(stream: &mut impl Read, read: &mut Vec<u8>) -> io::Result<String> {
+    loop {
+        if let Some(end) = message_end(read) {
+            let message: Vec<u8> = read.drain(..end).collect();
+            return Ok(String::from_utf8_lossy(&message).into_owned());
+        }
+        let mut buffer = [0; 8192];
+        let length = stream.read(&mut buffer)?;
+        if length == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        read.extend_from_slice(&buffer[..length]);
     }
 }
 

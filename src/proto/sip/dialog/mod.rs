@@ -41,6 +41,9 @@ pub struct Dialog {
     /// The way back that the peer's own messages took: used where there are no routes, because a phone
     /// behind a NAT is not to be reached at its Contact.
     flow: Option<Flow>,
+    /// The domain that showed its certificate when the dialog began: at the bare address of a Contact or a route it
+    /// has to show the same one, since no certificate is for the address.
+    domain: Option<Box<str>>,
 }
 
 /// A request whose CSeq is not above the last one of its dialog: 500 (RFC 3261 §12.2.2).
@@ -69,6 +72,7 @@ impl Dialog {
             remote_target: request.contact_uri().or_else(|| from_uri(request)).unwrap_or_default(),
             contact: contact.to_owned(),
             flow,
+            domain: None,
         })
     }
 
@@ -91,6 +95,10 @@ impl Dialog {
             flow: match dest {
                 Dest::Flow(flow) => Some(*flow),
                 Dest::Hop(_) => None,
+            },
+            domain: match dest {
+                Dest::Hop(hop) if hop.transport().is_secure() => hop.domain(),
+                _ => None,
             },
         })
     }
@@ -115,7 +123,13 @@ impl Dialog {
     /// Where the next request goes.
     #[must_use]
     pub fn dest(&self) -> Option<Dest> {
-        let hop = |uri: &str| Uri::parse(uri).and_then(|uri| uri.next_hop()).map(Dest::Hop);
+        let hop = |uri: &str| {
+            let mut hop = Uri::parse(uri)?.next_hop()?;
+            if hop.transport().is_secure() && hop.domain().is_none() {
+                hop.domain = self.domain.clone();
+            }
+            Some(Dest::Hop(hop))
+        };
         if let Some(first) = self.route_set.first() {
             return hop(NameAddr::parse(first).ok()?.uri);
         }

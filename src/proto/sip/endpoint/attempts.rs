@@ -138,7 +138,8 @@ impl Endpoint {
         waiting.sort_unstable();
         for id in waiting {
             let Some(tries) = self.tries.remove(&id) else { continue };
-            let dests = self.order(now, &located).into_iter().map(Dest::from).collect();
+            let targets = self.order(now, &located);
+            let dests = targets.into_iter().map(|place| Dest::Hop(hop.found_at(place))).collect();
             let Tries { owner, method, request, large, .. } = tries;
             let wanted = Wanted { owner, method: &method, request: &request, large };
             self.try_all(now, ClientKey(id), dests, &wanted, out);
@@ -150,7 +151,7 @@ impl Endpoint {
             let targets = self.order(now, &located);
             let sticky = self.answered_from(&request).filter(|target| targets.contains(target));
             if let Some(target) = sticky.or(targets.first().copied()) {
-                self.transmit_ack(target.into(), &request, out);
+                self.transmit_ack(Dest::Hop(hop.found_at(target)), &request, out);
             }
         }
         if let Some(at) = self.wanted.iter().position(|wanted| *wanted == hop) {

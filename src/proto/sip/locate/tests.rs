@@ -88,7 +88,7 @@ fn hop(text: &str) -> NextHop {
         Some((host, port)) => (host, Some(port.parse().unwrap())),
         None => (text, None),
     };
-    NextHop { transport, host: Host::parse(host).unwrap(), port }
+    NextHop { transport, host: Host::parse(host).unwrap(), port, domain: None }
 }
 
 fn target(text: &str) -> Target {

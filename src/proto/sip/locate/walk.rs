@@ -110,7 +110,9 @@ impl Walk {
         let mut services = usable(records, &self.supported);
         if services.is_empty() {
             let own = |transport: &Transport| (*transport, service_name(*transport, &self.name));
-            services = self.supported.iter().map(own).collect();
+            // TLS is taken where the domain names it, or whoever calls; its records alone do not ask for it.
+            let is_default = |transport: &&Transport| !transport.is_secure();
+            services = self.supported.iter().filter(is_default).map(own).collect();
         }
         self.ask_for_services(services);
     }
@@ -191,9 +193,12 @@ fn named_server(transport: Transport, rank: usize, record: &Srv, host: &Host) ->
     Named { server, host: host.to_string().into() }
 }
 
-/// `_sip._udp.example.com`
+/// `_sip._udp.example.com`, and `_sips._tcp.example.com` for TLS (RFC 3263 §4.1).
 fn service_name(transport: Transport, name: &str) -> Box<str> {
-    format!("_sip._{}.{name}", transport.word()).into()
+    match transport {
+        Transport::Tls => format!("_sips._tcp.{name}").into(),
+        transport => format!("_sip._{}.{name}", transport.word()).into(),
+    }
 }
 
 /// The services that we speak, best first (RFC 3263 §4.1).
@@ -206,6 +211,8 @@ fn usable(records: &[Naptr], supported: &[Transport]) -> Vec<(Transport, Box<str
                 Transport::Udp
             } else if record.service.eq_ignore_ascii_case("SIP+D2T") {
                 Transport::Tcp
+            } else if record.service.eq_ignore_ascii_case("SIPS+D2T") {
+                Transport::Tls
             } else {
                 return None;
             };

@@ -123,7 +123,13 @@ impl<'a> Uri<'a> {
             Some(word) => Some(Transport::from_word(word)?),
             None => None,
         };
-        Some(NextHop { transport, host, port: self.port })
+        // `sips` is TLS on every hop, whatever stream its parameter names (RFC 5630 §3.1).
+        let transport = match (self.scheme, transport) {
+            (Scheme::Sips, Some(Transport::Ws | Transport::Wss)) => Some(Transport::Wss),
+            (Scheme::Sips, _) => Some(Transport::Tls),
+            (_, transport) => transport,
+        };
+        Some(NextHop { transport, host, port: self.port, domain: None })
     }
 
     /// Are the two the same address by the rules of RFC 3261 §19.1.4? Other schemes compare as text.

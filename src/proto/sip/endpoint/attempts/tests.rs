@@ -162,7 +162,7 @@ fn says(question: &Question) -> Answer {
 
 fn domain() -> Dest {
     let host = Host::parse("example.com").unwrap();
-    Dest::Hop(NextHop { transport: None, host, port: None })
+    Dest::Hop(NextHop { transport: None, host, port: None, domain: None })
 }
 
 fn place(text: &str) -> Dest {
@@ -366,7 +366,7 @@ fn row_038_a_large_request_goes_by_tcp_and_by_udp_if_that_is_refused() {
 fn row_038_no_place_is_tried_twice() {
     let mut s = Scene::new();
     let host = Host::parse("both.example").unwrap();
-    let dest = Dest::Hop(NextHop { transport: None, host, port: None });
+    let dest = Dest::Hop(NextHop { transport: None, host, port: None, domain: None });
     s.ask(&Method::Register, dest, 2_000, Large::ToTcp);
     s.fail();
     s.fail();

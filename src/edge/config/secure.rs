@@ -1,0 +1,97 @@
+//! The section `[tls]`, and the files that it names.
+
+use std::path::Path;
+
+use super::decode::Drafts;
+use super::item::{Given, Item};
+use super::protect::list;
+use super::settings::{Settings, quoted};
+use super::source::{Marked, Report, Wrong};
+use crate::edge::sip_io::tls::Tls;
+
+type Key = Item<Settings>;
+
+pub(super) static TLS: &[Key] = &[
+    Key::texts(
+        "certificates",
+        "PEM files",
+        (0, 64),
+        Given::Default { shows: |s| list(&s.sip.tls.certificates) },
+        |s, text| {
+            s.sip.tls.certificates.push(file(text)?);
+            Ok(())
+        },
+        "Our certificates for tls and wss, one file each with its chain. The key is in the same file, beside it as privkey.pem, or under the same name with the ending .key. A client that names a domain is shown the one for it, others the first. A reload reads them again.",
+    ),
+    Key::text(
+        "authorities",
+        "a PEM file, or nothing",
+        Given::Default { shows: |s| quoted(s.sip.tls.authorities.as_deref().unwrap_or("")) },
+        |s, text| {
+            s.sip.tls.authorities = optional(text)?;
+            Ok(())
+        },
+        "Who certifies the carriers that we connect to by TLS; nothing is whom the system trusts.",
+    ),
+    Key::text(
+        "client_authorities",
+        "a PEM file, or nothing",
+        Given::Default { shows: |s| quoted(s.sip.tls.client_authorities.as_deref().unwrap_or("")) },
+        |s, text| {
+            s.sip.tls.client_authorities = optional(text)?;
+            Ok(())
+        },
+        "Who certifies the clients that show a certificate; one from anybody else is refused. They log in all the same.",
+    ),
+    Key::flag(
+        "wildcards",
+        |s, is_on| s.sip.tls.wildcards = is_on,
+        |s| s.sip.tls.wildcards.to_string(),
+        "Does a carrier's certificate for *.example.com do for sip.example.com? RFC 5922 says no.",
+    ),
+];
+
+fn file(text: Marked<&str>) -> Result<String, Wrong> {
+    if text.value.is_empty() || text.value.len() > 4096 {
+        return Err(Wrong::new("bad-value", "a file's name must not be empty"));
+    }
+    Ok(text.value.to_owned())
+}
+
+fn optional(text: Marked<&str>) -> Result<Option<String>, Wrong> {
+    if text.value.is_empty() { Ok(None) } else { file(text).map(Some) }
+}
+
+/// Reads the files; what is wrong with them is an error at the key that names them. Without them a daemon that
+/// starts with the last good configuration has no TLS and serves everybody else.
+pub(super) fn read(
+    report: &mut Report,
+    drafts: &mut Drafts,
+    base: &Path,
+    is_last_good: bool,
+) -> Option<Tls> {
+    let settings = &mut drafts.settings;
+    let mut loaded = Tls::load(&settings.sip.tls, base);
+    if let Err(error) = &loaded {
+        let at = settings.spot("tls", error.key);
+        let wrong = Wrong::new("bad-certificate", error.message.clone()).help(error.help);
+        if is_last_good {
+            report.warn(at, wrong);
+            settings.sip.tls = Default::default();
+            loaded = Tls::load(&settings.sip.tls, base);
+            settings.sip.listen.retain(|listen| !listen.transport.is_secure());
+        } else {
+            report.error(at, wrong);
+        }
+    }
+    if settings.sip.tls.certificates.is_empty() {
+        for (listen, at) in settings.sip.listen.iter().zip(&settings.listen_at) {
+            if listen.transport.is_secure() {
+                let message = format!("{} needs a certificate", listen.transport.word());
+                let help = "name its file under [tls] certificates; the README has a command that makes one for a trial";
+                report.error(*at, Wrong::new("missing-certificate", message).help(help));
+            }
+        }
+    }
+    loaded.ok()
+}
