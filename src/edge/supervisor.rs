@@ -1,6 +1,5 @@
 //! The daemon's start and end: everything is opened in order, and closed in the reverse one.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +17,6 @@ use super::store::Store;
 use super::switchboard_task::{self, OUTPUTS_MAX, Setup, restored};
 use super::{config, entropy};
 use crate::proto::sip::registration::Binding;
-use crate::proto::sip::transport::Transport;
 use crate::switch::switchboard::Switchboard;
 
 /// What happened on the media plane, on its way here. When it is full the workers keep what matters and
@@ -155,13 +153,11 @@ fn open_store(state: &Path) -> Result<Store, StartError> {
 }
 
 fn open_sip(loaded: &Loaded) -> Result<SipIo, StartError> {
-    let settings = &loaded.snapshot.sip;
-    let listeners: Vec<(Transport, SocketAddr)> =
-        settings.listen.iter().map(|listen| (listen.transport, listen.address)).collect();
-    let connections_max = loaded.snapshot.limits.connections_max;
-    let (advertise, nameservers) = (settings.advertise, &settings.nameservers);
-    SipIo::bind(&listeners, connections_max, advertise, nameservers, loaded.tls.clone())
-        .map_err(|error| StartError::Open(error.to_string()))
+    let snapshot = &loaded.snapshot;
+    let sip = SipIo::bind(&snapshot.sip, snapshot.limits.connections_max, loaded.tls.clone())
+        .map_err(|error| StartError::Open(error.to_string()))?;
+    let wrong = config::one_way_audio(snapshot, sip.locals());
+    if wrong.is_empty() { Ok(sip) } else { Err(StartError::Configuration(wrong)) }
 }
 
 fn open_media(

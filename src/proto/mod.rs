@@ -1,6 +1,7 @@
 //! Bytes to typed events and back: pure, without sockets, clock, threads or disk.
 
 pub mod nat;
+pub mod network;
 pub mod rtp;
 pub mod sdp;
 pub mod sip;

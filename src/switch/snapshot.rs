@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use regex::Regex;
 
+use crate::proto::network::Network;
 use crate::proto::sip::auth::digest::Algorithm;
+use crate::proto::sip::locals::private_networks;
 use crate::proto::sip::session::Refreshing;
 pub use crate::proto::sip::transport::Transport;
 pub use crate::switch::guard::GuardSettings;
@@ -41,6 +43,8 @@ pub struct SipSettings {
     pub listen: Vec<Listen>,
     /// Our address in Via, Contact and SDP where the socket is bound to all addresses.
     pub advertise: Option<IpAddr>,
+    /// Networks that are reached without a NAT between, and are not told `advertise`.
+    pub local_networks: Vec<Network>,
     /// The digest realm and our domain.
     pub realm: String,
     /// Digest algorithms, strongest first.
@@ -104,6 +108,7 @@ impl Default for SipSettings {
         Self {
             listen: Vec::new(),
             advertise: None,
+            local_networks: private_networks().collect(),
             realm: "tandem".to_owned(),
             digest: vec![Algorithm::Md5],
             nonce_lifetime: Duration::from_secs(300),

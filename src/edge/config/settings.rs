@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::item::{Given, Item};
-use super::protect::{DIAL, EMERGENCY, GUARD};
+use super::protect::{DIAL, EMERGENCY, GUARD, list};
 use super::secure::TLS;
 use super::source::{Marked, Spot, Wrong};
 use super::value;
+use crate::proto::network::Network;
 use crate::proto::sip::auth::digest::Algorithm;
 use crate::switch::snapshot::{
     DialSettings, EmergencySettings, GuardSettings, Limits, Listen, MediaSettings, OtherFrom,
@@ -92,6 +93,23 @@ static SIP: &[Key] = &[
         Given::Optional { example: "\"192.0.2.1\"" },
         put_advertise,
         "Our address as others see it, where a socket is bound to all addresses or behind NAT.",
+    )
+    .restart(),
+    Key::list(
+        "local_networks",
+        "addresses or networks",
+        (0, 64),
+        Given::Default { shows: |s| list(&s.sip.local_networks) },
+        |s| s.sip.local_networks.clear(),
+        |s, text| {
+            let wrong = || {
+                Wrong::new("bad-address", format!("`{}` is not a network", text.value))
+                    .help("write an address or a network, such as \"10.0.0.0/8\"")
+            };
+            s.sip.local_networks.push(Network::parse(text.value).ok_or_else(wrong)?);
+            Ok(())
+        },
+        "Networks with no NAT between them and us: who is there is told our own address, everybody else `advertise`.",
     )
     .restart(),
     Key::text(

@@ -527,3 +527,34 @@ fn an_extension_that_hides_an_emergency_number_is_told() {
     let report = findings(&[("tandem.toml", &tandem), ("phones.toml", phones)]);
     assert!(report.contains("error[emergency-number]"), "{report}");
 }
+
+#[test]
+fn a_private_address_is_not_told_to_a_carrier_on_the_internet() {
+    use crate::proto::sip::locals::Locals;
+    use crate::proto::sip::transport::Transport;
+    let trunk = |name: &str, mode: &str, peer: &str| {
+        format!("[[trunk]]\nname = \"{name}\"\nmode = \"{mode}\"\npeers = [\"{peer}\"]\n")
+    };
+    let trunks = [
+        trunk("far", "peer", "203.0.113.9"),
+        trunk("near", "peer", "tcp:10.9.9.9:5070"),
+        trunk("named", "peer", "sip.example.com"),
+    ];
+    let loaded = loaded(&[("tandem.toml", SIP), ("trunks.toml", &trunks.concat())]);
+    let locals = Locals {
+        listeners: vec![(Transport::Udp, "0.0.0.0:5060".parse().unwrap())],
+        default: "10.1.0.2".parse().unwrap(),
+        local_networks: loaded.snapshot.sip.local_networks.clone(),
+        ..Locals::default()
+    };
+    let found = |locals: &Locals| {
+        let list = one_way_audio(&loaded.snapshot, locals);
+        list.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let words = found(&locals);
+    let [only] = &words[..] else { panic!("{words:?}") };
+    assert!(only.starts_with("trunks.toml: error[one-way-audio]: trunk `far`: 203.0.113.9 would"));
+    assert!(only.contains("10.1.0.2") && only.contains("[sip] advertise"), "{only}");
+    let advertise = Some("198.51.100.7".parse().unwrap());
+    assert!(found(&Locals { advertise, ..locals }).is_empty());
+}

@@ -5,17 +5,22 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::SockaddrStorage;
 
+use crate::proto::network::Network;
 use crate::proto::sip::locals::{Interface, Locals};
 use crate::proto::sip::transport::Transport;
 
 /// Our listeners with the addresses behind them.
 #[must_use]
-pub fn locals(listeners: Vec<(Transport, SocketAddr)>, advertise: Option<IpAddr>) -> Locals {
+pub fn locals(
+    listeners: Vec<(Transport, SocketAddr)>,
+    advertise: Option<IpAddr>,
+    local_networks: Vec<Network>,
+) -> Locals {
     let interfaces = interfaces();
     let default = default_address()
         .or_else(|| interfaces.iter().map(|interface| interface.ip).find(|ip| !ip.is_loopback()))
         .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    Locals { listeners, interfaces, default, advertise }
+    Locals { listeners, interfaces, default, advertise, local_networks }
 }
 
 fn interfaces() -> Vec<Interface> {

@@ -12,7 +12,7 @@ mod ws;
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
 use crate::proto::sip::endpoint::Attempt;
@@ -21,6 +21,7 @@ use crate::proto::sip::locate::{Answer, Question};
 use crate::proto::sip::message::{Message, Packet, Parsed};
 use crate::proto::sip::transport::{Dest, Flow, Host, NextHop, Target, Transport};
 
+use crate::switch::snapshot::{Listen, SipSettings};
 use dns::Dns;
 use tcp::{TcpEvent, TcpSide, Towards};
 use tls::Tls;
@@ -78,17 +79,11 @@ impl SipIo {
     /// # Errors
     ///
     /// The first socket that cannot be bound, with its address in words.
-    pub fn bind(
-        listeners: &[(Transport, SocketAddr)],
-        connections_max: usize,
-        advertise: Option<IpAddr>,
-        nameservers: &[SocketAddr],
-        tls: Tls,
-    ) -> io::Result<Self> {
+    pub fn bind(settings: &SipSettings, connections_max: usize, tls: Tls) -> io::Result<Self> {
         let mut udp = Vec::new();
         let mut tcp = TcpSide::new(connections_max, tls);
         let mut bound = Vec::new();
-        for (index, (transport, address)) in listeners.iter().enumerate() {
+        for (index, Listen { transport, address }) in settings.listen.iter().enumerate() {
             let index = u16::try_from(index).unwrap_or(u16::MAX);
             let words = |error: io::Error| {
                 io::Error::new(
@@ -107,8 +102,10 @@ impl SipIo {
             };
             bound.push((*transport, actual));
         }
-        let locals = interfaces::locals(bound, advertise);
-        Ok(Self { locals, udp, tcp, dns: Dns::new(nameservers), pending: VecDeque::new(), turn: 0 })
+        let local_networks = settings.local_networks.clone();
+        let locals = interfaces::locals(bound, settings.advertise, local_networks);
+        let dns = Dns::new(&settings.nameservers);
+        Ok(Self { locals, udp, tcp, dns, pending: VecDeque::new(), turn: 0 })
     }
 
     /// Our addresses.

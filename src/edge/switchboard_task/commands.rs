@@ -247,6 +247,10 @@ impl SwitchboardTask {
 
     pub(super) fn reloaded(&mut self, reloaded: Reloaded) {
         let Reloaded { result, is_dry_run, request } = reloaded;
+        let result = result.and_then(|loaded| {
+            let wrong = config::one_way_audio(&loaded.snapshot, self.sip.locals());
+            if wrong.is_empty() { Ok(loaded) } else { Err(wrong) }
+        });
         let loaded = match result {
             Ok(loaded) => *loaded,
             Err(diagnostics) => {

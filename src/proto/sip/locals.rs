@@ -1,6 +1,8 @@
 //! Our own addresses: what a peer is told to answer to.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::proto::network::Network;
 
 use super::transport::{Dest, Flow, Host, Target, Transport};
 
@@ -24,6 +26,8 @@ pub struct Locals {
     pub default: IpAddr,
     /// What the admin wants written instead, where a socket is bound to all addresses.
     pub advertise: Option<IpAddr>,
+    /// Networks that are reached without a NAT between: who is there is not told `advertise`.
+    pub local_networks: Vec<Network>,
 }
 
 impl Default for Locals {
@@ -33,13 +37,15 @@ impl Default for Locals {
             interfaces: Vec::new(),
             default: IpAddr::V4(Ipv4Addr::LOCALHOST),
             advertise: None,
+            local_networks: Vec::new(),
         }
     }
 }
 
 impl Locals {
-    /// The address we answer on for a peer at `dest`: the interface in the same network, else the
-    /// advertised address, else the one that the default route leaves from.
+    /// The address we answer on for a peer at `dest`: the interface in the same network, else the advertised address
+    /// unless the peer is in a local network, else the one that the default route leaves from; of the peer's family
+    /// as far as we have one.
     #[must_use]
     pub fn ip_for(&self, dest: Option<IpAddr>) -> IpAddr {
         let Some(dest) = dest else { return self.advertise.unwrap_or(self.default) };
@@ -47,12 +53,43 @@ impl Locals {
             // Another loopback address of ours (127.0.0.2) reaches us under the usual one.
             return if dest.is_ipv6() { dest } else { IpAddr::V4(Ipv4Addr::LOCALHOST) };
         }
-        self.interfaces
-            .iter()
-            .find(|interface| same_network(interface.ip, dest, interface.prefix))
-            .map(|interface| interface.ip)
-            .or(self.advertise)
+        let is_same =
+            |interface: &&Interface| Network::new(interface.ip, interface.prefix).contains(dest);
+        if let Some(interface) = self.interfaces.iter().find(is_same) {
+            return interface.ip;
+        }
+        let is_local = self.local_networks.iter().any(|network| network.contains(dest));
+        let advertised = self.advertise.filter(|_| !is_local);
+        let fits = |ip: &IpAddr| ip.is_ipv4() == dest.is_ipv4();
+        advertised
+            .filter(fits)
+            .or_else(|| Some(self.default).filter(fits))
+            .or_else(|| self.global_of(&dest))
+            .or(advertised)
             .unwrap_or(self.default)
+    }
+
+    /// An address of the family that others than the machine itself and its links can reach.
+    fn global_of(&self, dest: &IpAddr) -> Option<IpAddr> {
+        let is_global = |ip: &IpAddr| match ip {
+            IpAddr::V4(ip) => !ip.is_loopback() && !ip.is_link_local(),
+            IpAddr::V6(ip) => !ip.is_loopback() && !ip.is_unicast_link_local(),
+        };
+        let all = self.interfaces.iter().map(|interface| interface.ip);
+        all.filter(|ip| ip.is_ipv4() == dest.is_ipv4()).find(is_global)
+    }
+
+    /// The private address that a peer on the Internet would be told, and could not send its audio to; `None` if all
+    /// is well, or the admin has said what to tell.
+    #[must_use]
+    pub fn hidden_from(&self, target: Target) -> Option<IpAddr> {
+        let is_private = |ip: IpAddr| private_networks().any(|network| network.contains(ip));
+        let dest = target.address.ip();
+        let is_far = !dest.is_loopback()
+            && !is_private(dest)
+            && !self.local_networks.iter().any(|network| network.contains(dest));
+        let (_, told) = self.source_for(&Dest::from(target));
+        (is_far && self.advertise.is_none() && is_private(told.ip())).then_some(told.ip())
     }
 
     /// The address to write for a listener when a peer at `dest` reads it.
@@ -133,20 +170,21 @@ fn reaches(bound: SocketAddr, ip: IpAddr) -> bool {
         && (bound.ip().is_unspecified() || bound.ip().is_loopback() == ip.is_loopback())
 }
 
-fn same_network(a: IpAddr, b: IpAddr, prefix: u8) -> bool {
-    match (a, b) {
-        (IpAddr::V4(a), IpAddr::V4(b)) => {
-            let shift = 32_u32.saturating_sub(u32::from(prefix));
-            a.to_bits().checked_shr(shift).unwrap_or(0)
-                == b.to_bits().checked_shr(shift).unwrap_or(0)
-        }
-        (IpAddr::V6(a), IpAddr::V6(b)) => {
-            let shift = 128_u32.saturating_sub(u32::from(prefix));
-            a.to_bits().checked_shr(shift).unwrap_or(0)
-                == b.to_bits().checked_shr(shift).unwrap_or(0)
-        }
-        _ => false,
-    }
+/// The networks that nobody outside reaches (RFC 1918, RFC 6598, RFC 4193) and those of one link (RFC 3927, RFC 4291).
+pub fn private_networks() -> impl Iterator<Item = Network> {
+    let v4 = |a, b, prefix| Network::new(IpAddr::V4(Ipv4Addr::new(a, b, 0, 0)), prefix);
+    let v6 =
+        |first, prefix| Network::new(IpAddr::V6(Ipv6Addr::new(first, 0, 0, 0, 0, 0, 0, 0)), prefix);
+    [
+        v4(10, 0, 8),
+        v4(172, 16, 12),
+        v4(192, 168, 16),
+        v4(100, 64, 10),
+        v4(169, 254, 16),
+        v6(0xfc00, 7),
+        v6(0xfe80, 10),
+    ]
+    .into_iter()
 }
 
 #[cfg(test)]
@@ -184,7 +222,7 @@ mod tests {
             listeners: vec![(Transport::Udp, "0.0.0.0:5060".parse().unwrap())],
             interfaces: vec![Interface { ip: "10.1.2.3".parse().unwrap(), prefix: 8 }],
             default: "192.0.2.1".parse().unwrap(),
-            advertise: None,
+            ..Locals::default()
         };
         let written = |dest: &str| {
             locals.written(locals.listeners[0].1, Some(dest.parse().unwrap())).to_string()
@@ -192,5 +230,57 @@ mod tests {
         assert_eq!(written("10.9.9.9"), "10.1.2.3:5060");
         assert_eq!(written("198.51.100.1"), "192.0.2.1:5060");
         assert_eq!(written("127.0.0.1"), "127.0.0.1:5060");
+    }
+
+    /// Behind a NAT: a public address for the Internet, our own for those on our side of it, whatever their subnet.
+    #[test]
+    fn an_advertised_address_is_told_outside_only() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let locals = Locals {
+            listeners: vec![(Transport::Udp, "0.0.0.0:5060".parse().unwrap())],
+            interfaces: vec![
+                Interface { ip: ip("10.1.0.2"), prefix: 24 },
+                Interface { ip: ip("fe80::1"), prefix: 64 },
+                Interface { ip: ip("2001:db8:5::2"), prefix: 64 },
+            ],
+            default: ip("10.1.0.2"),
+            advertise: Some(ip("198.51.100.7")),
+            local_networks: private_networks().collect(),
+        };
+        for (dest, told) in [
+            ("203.0.113.9", "198.51.100.7"),
+            ("10.1.0.77", "10.1.0.2"),
+            ("10.200.3.4", "10.1.0.2"),
+            ("192.168.40.1", "10.1.0.2"),
+            ("127.0.0.2", "127.0.0.1"),
+            ("2001:db8:77::1", "2001:db8:5::2"),
+        ] {
+            assert_eq!(locals.ip_for(Some(ip(dest))), ip(told), "{dest}");
+        }
+        let everywhere = Locals { local_networks: Vec::new(), ..locals.clone() };
+        assert_eq!(everywhere.ip_for(Some(ip("192.168.40.1"))), ip("198.51.100.7"));
+    }
+
+    #[test]
+    fn a_private_address_is_not_for_the_internet() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let hidden = |default: &str, advertise: Option<&str>, local: &str, dest: &str| {
+            let locals = Locals {
+                listeners: vec![(Transport::Udp, "0.0.0.0:5060".parse().unwrap())],
+                default: ip(default),
+                advertise: advertise.map(ip),
+                local_networks: Network::parse(local).into_iter().collect(),
+                ..Locals::default()
+            };
+            let address = SocketAddr::new(ip(dest), 5060);
+            locals.hidden_from(Target { transport: Transport::Udp, address }).is_some()
+        };
+        assert!(hidden("10.1.0.2", None, "", "203.0.113.9"));
+        assert!(hidden("100.64.0.2", None, "", "203.0.113.9"));
+        assert!(!hidden("198.51.100.7", None, "", "203.0.113.9"), "a public one");
+        assert!(!hidden("10.1.0.2", Some("10.1.0.2"), "", "203.0.113.9"), "the admin said so");
+        assert!(!hidden("10.1.0.2", None, "203.0.113.0/24", "203.0.113.9"), "it is local");
+        assert!(!hidden("10.1.0.2", None, "", "10.9.9.9"));
+        assert!(!hidden("10.1.0.2", None, "", "127.0.0.1"));
     }
 }

@@ -26,10 +26,11 @@ use friends::Friends;
 use users::Users;
 use watch::Watch;
 
+pub use crate::proto::network::Network;
 use crate::proto::time::Instant;
 pub use ban::BANS_MAX;
 pub use settings::GuardSettings;
-pub use source::{Network, Source};
+pub use source::Source;
 pub use view::{GuardCounts, GuardRow};
 pub use watch::SOURCES_MAX;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::bucket::Rate;
-use super::source::Network;
+use crate::proto::network::Network;
 
 /// `[guard]`.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -81,6 +81,7 @@ impl World {
             interfaces: vec![Interface { ip: "10.0.0.1".parse().unwrap(), prefix: 16 }],
             default: "198.51.100.1".parse().unwrap(),
             advertise: None,
+            local_networks: Vec::new(),
         };
         let board = Switchboard::new(
             Instant::START,
