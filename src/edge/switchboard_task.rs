@@ -1,6 +1,7 @@
 //! The switchboard's task: the SIP sockets, the switchboard machine and the mailboxes of the calls.
 
 mod commands;
+mod explain;
 mod media;
 
 use std::collections::HashMap;

@@ -305,6 +305,14 @@ pub enum Destination {
     Phone(String),
 }
 
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Phone(extension) => write!(f, "phone:{extension}"),
+        }
+    }
+}
+
 /// `[[number]]`: a public number on a trunk.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Number {

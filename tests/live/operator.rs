@@ -276,3 +276,47 @@ fn completions_and_the_manual_are_printed_without_a_daemon() {
         assert!(manual.contains(verb), "the manual does not know {verb}:\n{manual}");
     }
 }
+
+/// What a carrier's support asks first: where we send from, and what leads to the trunk.
+#[test]
+fn a_trunk_is_explained() {
+    let carrier = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let at = carrier.local_addr().unwrap();
+    let trunks = format!(
+        "[[trunk]]\nname = \"carrier\"\nmode = \"peer\"\nprobe_seconds = 0\npeers = [\"{at}\", \"tcp:192.0.2.9\"]\ncaller_id = \"+862012345678\"\n[[trunk]]\nname = \"branch\"\nmode = \"account\"\nuser = \"branch\"\nsecret = \"a long random word\"\n"
+    );
+    let daemon = daemon(&[
+        ("trunks.toml", &trunks),
+        (
+            "numbers.toml",
+            "[[number]]\nnumber = \"+862012345678\"\ntrunk = \"carrier\"\nto = \"phone:1001\"\n",
+        ),
+        (
+            "routes.toml",
+            "[[route]]\nmatch = \"^0(.+)$\"\ntrunks = [\"branch\", \"carrier\"]\nrewrite = \"+86$1\"\n",
+        ),
+    ]);
+    let detail = daemon.ask(&["trunk", "explain", "carrier"]);
+    assert_eq!(detail["trunk"]["state"], "configured");
+    assert_eq!(detail["places"][0]["place"], format!("udp:{at}"));
+    assert_eq!(detail["places"][0]["ours"], daemon.address().to_string());
+    assert_eq!(detail["places"][1]["place"], "tcp:192.0.2.9:5060");
+    let (exit, text) = code(&daemon, &["trunk", "explain", "carrier"]);
+    assert_eq!(exit, Some(0), "{text}");
+    for part in [
+        "carrier (peer) is configured: by address. 0 live calls.",
+        &format!("  {} (udp, signalling)\n", daemon.address()),
+        "  127.0.0.1 ports 22000-32699 (udp, audio)\n",
+        "  +862012345678 to phone:1001\n",
+        "^0(.+)$ sends +86$1\n",
+        "  caller_id             +862012345678\n",
+        "  probe_seconds         never\n",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in\n{text}");
+    }
+    let (_, text) = code(&daemon, &["trunk", "explain", "branch"]);
+    assert!(text.contains("branch (account) is down: not registered"), "{text}");
+    assert!(text.contains("nobody has registered"), "{text}");
+    let (exit, text) = code(&daemon, &["trunk", "explain", "carier"]);
+    assert!(exit == Some(1) && text.contains("there is no trunk carier"), "{exit:?} {text}");
+}

@@ -33,6 +33,11 @@ pub(super) enum Verb {
     Phones,
     /// List trunks and whether they are up
     Trunks,
+    /// Say everything that decides whether calls by one trunk work
+    Trunk {
+        #[command(subcommand)]
+        verb: TrunkVerb,
+    },
     /// List live calls
     Calls,
     /// Show, place or end one call
@@ -89,6 +94,15 @@ pub(super) enum Verb {
     },
     /// Print the manual page
     Man,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TrunkVerb {
+    /// Its places in the order they are tried, what its carrier has to let in, its numbers, routes and settings
+    Explain {
+        /// Its name in trunks.toml
+        name: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::CommandFactory as _;
 use serde_json::{Value, json};
 
-use super::args::{Args, CallVerb, GuardVerb, Verb};
+use super::args::{Args, CallVerb, GuardVerb, TrunkVerb, Verb};
 use super::client::{Client, ClientError, typed};
 use super::table::clean;
 use super::{CliError, Out, events, ladder, manual, show, time};
@@ -56,6 +56,10 @@ fn ask<W: Write>(
         Verb::Trunks => list(client.call("trunks.list", none())?, is_json, out, |reply, out| {
             Ok(show::trunks(&typed::<Vec<_>>(reply)?, out.paint))
         }),
+        Verb::Trunk { verb: TrunkVerb::Explain { name } } => {
+            let reply = client.call("trunk.explain", json!({ "trunk": name }))?;
+            list(reply, is_json, out, |reply, out| Ok(show::trunk(&typed(reply)?, out.paint)))
+        }
         Verb::Calls => list(client.call("calls.list", none())?, is_json, out, |reply, out| {
             Ok(show::calls(&typed::<Vec<_>>(reply)?, out.paint))
         }),

@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::table::{Cell, Paint, Table, Tone, cell, clean, toned};
 use super::time::{ago, local, span};
 use crate::edge::command::reply::{
-    CallDetail, CallRow, DoctorReply, GuardReply, PhoneRow, RecordsReply, StatusReply, TrunkRow,
+    CallDetail, CallRow, DoctorReply, GuardReply, PhoneRow, RecordsReply, StatusReply, TrunkDetail,
+    TrunkRow,
 };
 use crate::proto::time::Wall;
 
@@ -77,6 +78,44 @@ pub(super) fn trunks(trunks: &[TrunkRow], paint: Paint) -> String {
         ]);
     }
     table.print(paint, "No trunks in the configuration. Add a [[trunk]] to trunks.toml.")
+}
+
+pub(super) fn trunk(detail: &TrunkDetail, paint: Paint) -> String {
+    let TrunkDetail { trunk, .. } = detail;
+    let mut out = String::new();
+    let _ = writeln!(
+        out,
+        "{} ({}) is {}: {}. {} live calls.",
+        paint.paint(&clean(&trunk.name), Tone::Head),
+        clean(&trunk.mode),
+        clean(&trunk.state),
+        clean(&trunk.reason),
+        trunk.calls
+    );
+    let mut places = Table::new(&["PEER", "PLACE", "WE SEND FROM", "STATE"]);
+    for place in &detail.places {
+        let row = [&place.peer, &place.place, &place.ours, &place.words];
+        places.row(row.map(cell).to_vec());
+    }
+    let _ = write!(
+        out,
+        "\n{}",
+        places.print(paint, "No place: nobody has registered, or no peer is located.")
+    );
+    let mut part = |name: &str, lines: &[String], nothing: &str| {
+        let _ = writeln!(out, "\n{}", paint.paint(name, Tone::Head));
+        let nothing = [nothing.to_owned()];
+        for line in if lines.is_empty() { &nothing } else { lines } {
+            let _ = writeln!(out, "  {}", clean(line));
+        }
+    };
+    part("The carrier has to let in", &detail.lets_in, "nothing is known yet");
+    part("Callers come by", &detail.numbers, "no [[number]] names it: calls from it are refused");
+    part("Calls leave by", &detail.routes, "no [[route]] names it");
+    let settings: Vec<_> =
+        detail.settings.iter().map(|(name, value)| format!("{name:<22}{value}")).collect();
+    part("Settings", &settings, "none");
+    out
 }
 
 pub(super) fn guard(reply: &GuardReply, paint: Paint) -> String {

@@ -31,6 +31,11 @@ pub enum Command {
     Phones,
     /// A list of [`reply::TrunkRow`].
     Trunks,
+    /// One trunk with everything that decides whether a call by it works: [`reply::TrunkDetail`].
+    TrunkExplain {
+        /// Which.
+        trunk: String,
+    },
     /// A list of [`reply::CallRow`].
     Calls,
     /// One call, live or ended: [`reply::CallDetail`].
@@ -78,6 +83,7 @@ const METHODS: &[(&str, &[&str])] = &[
     ("status", &[]),
     ("phones.list", &[]),
     ("trunks.list", &[]),
+    ("trunk.explain", &["trunk"]),
     ("calls.list", &[]),
     ("call.show", &["call"]),
     ("call.originate", &["from", "to"]),
@@ -107,6 +113,7 @@ impl Command {
             "status" => Self::Status,
             "phones.list" => Self::Phones,
             "trunks.list" => Self::Trunks,
+            "trunk.explain" => Self::TrunkExplain { trunk: params.name("trunk")? },
             "calls.list" => Self::Calls,
             "call.show" => Self::CallShow { call: params.call("call")? },
             "call.originate" => {
@@ -149,6 +156,8 @@ pub enum CommandError {
     NoSuchCall(CallId),
     /// Not in the configuration.
     NoSuchPhone(String),
+    /// Not in the configuration.
+    NoSuchTrunk(String),
     /// The guard knows nothing of it.
     NoSuchSource(IpAddr),
     /// The call was refused for this cause.
@@ -170,7 +179,10 @@ impl CommandError {
     #[must_use]
     pub const fn code(&self) -> i64 {
         match self {
-            Self::NoSuchCall(_) | Self::NoSuchPhone(_) | Self::NoSuchSource(_) => -32001,
+            Self::NoSuchCall(_)
+            | Self::NoSuchPhone(_)
+            | Self::NoSuchTrunk(_)
+            | Self::NoSuchSource(_) => -32001,
             Self::Refused(_) => -32002,
             Self::BadConfiguration(_) => -32003,
             Self::Busy | Self::Stopping => -32004,
@@ -195,6 +207,7 @@ impl fmt::Display for CommandError {
         match self {
             Self::NoSuchCall(call) => write!(f, "there is no call {call}"),
             Self::NoSuchPhone(extension) => write!(f, "there is no phone {extension}"),
+            Self::NoSuchTrunk(name) => write!(f, "there is no trunk {name}"),
             Self::NoSuchSource(ip) => write!(f, "{ip} is neither banned nor watched"),
             Self::Refused(cause) => write!(f, "refused: {}", cause.text),
             Self::BadConfiguration(findings) => {

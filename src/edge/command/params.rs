@@ -89,6 +89,14 @@ impl<'v> Params<'v> {
         Ok(text.to_owned())
     }
 
+    pub(super) fn name(&self, name: &str) -> Result<String, RpcError> {
+        let text = self.needed(name)?;
+        if text.is_empty() || text.len() > PARTY_MAX || text.chars().any(char::is_control) {
+            return Err(RpcError::bad_params(format!("`{name}` must be a name")));
+        }
+        Ok(text.to_owned())
+    }
+
     pub(super) fn address(&self, name: &str) -> Result<IpAddr, RpcError> {
         let text = self.needed(name)?;
         // A /64 as the list writes it is as good as any address in it.

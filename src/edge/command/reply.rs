@@ -73,7 +73,7 @@ pub struct PhoneRow {
 }
 
 /// One trunk.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct TrunkRow {
     /// Its name.
     pub name: String,
@@ -89,6 +89,36 @@ pub struct TrunkRow {
     pub peers: Vec<String>,
     /// Until our registration, or theirs, ends.
     pub expires_in_seconds: Option<u64>,
+}
+
+/// One trunk with everything that decides whether a call by it works.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct TrunkDetail {
+    /// The line of the list.
+    pub trunk: TrunkRow,
+    /// Its places in the order that a call would try them now.
+    pub places: Vec<PlaceRow>,
+    /// What the carrier has to let in: our addresses for signalling and for audio.
+    pub lets_in: Vec<String>,
+    /// The numbers whose callers come by it, and where they go.
+    pub numbers: Vec<String>,
+    /// The routes that lead to it, with their patterns and what is sent.
+    pub routes: Vec<String>,
+    /// Its settings as they are in force, by their names in `trunks.toml`.
+    pub settings: Vec<(String, String)>,
+}
+
+/// A place of a trunk.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct PlaceRow {
+    /// As configured, or the contact that was registered.
+    pub peer: String,
+    /// Where a request goes.
+    pub place: String,
+    /// The address that we send from.
+    pub ours: String,
+    /// What is known of it.
+    pub words: String,
 }
 
 /// One live call, or the head of an ended one.

@@ -31,6 +31,10 @@ impl SwitchboardTask {
             Command::Status => self.status_with_answered(request),
             Command::Phones => request.answer(Ok(self.phones())),
             Command::Trunks => request.answer(Ok(self.trunks())),
+            Command::TrunkExplain { trunk } => {
+                let reply = self.trunk_explained(&trunk);
+                request.answer(reply.ok_or(CommandError::NoSuchTrunk(trunk)));
+            }
             Command::Calls => self.calls_list(request),
             Command::CallShow { call } => self.call_show(call, request),
             Command::CallOriginate { from, to } => {
@@ -150,23 +154,8 @@ impl SwitchboardTask {
     fn trunks(&self) -> Vec<TrunkRow> {
         let now = self.tools.clock.now();
         let snapshot = self.switchboard.snapshot();
-        self.switchboard
-            .trunks(now)
-            .into_iter()
-            .map(|view| {
-                let trunk = snapshot.trunk(&view.name);
-                let peers = trunk.map(|trunk| trunk.peers.as_slice()).unwrap_or_default();
-                TrunkRow {
-                    name: view.name,
-                    mode: view.mode.to_owned(),
-                    state: view.state.to_owned(),
-                    reason: view.reason,
-                    calls: view.calls as u64,
-                    peers: peers.iter().map(ToString::to_string).collect(),
-                    expires_in_seconds: None,
-                }
-            })
-            .collect()
+        let trunks = self.switchboard.trunks(now);
+        trunks.into_iter().map(|view| explain::trunk_row(snapshot, view)).collect()
     }
 
     /// Asks a call's task to show itself.

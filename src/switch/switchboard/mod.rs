@@ -6,6 +6,7 @@
 
 mod admit;
 mod calls;
+mod explain;
 mod gate;
 mod handover;
 mod meter;
@@ -41,6 +42,7 @@ use crate::switch::route::caps::{Meter, Whose};
 use crate::switch::snapshot::Snapshot;
 
 pub use calls::OriginateError;
+pub use explain::{Explained, PlaceView};
 pub use gate::Load;
 pub use trunks::TrunkView;
 

@@ -169,6 +169,12 @@ impl Switchboard {
         }
     }
 
+    /// How long and why a place is tried last, in words; `None` if it is not.
+    pub(super) fn back_off_words(&self, now: Instant, target: Target) -> Option<String> {
+        let back_off = self.endpoint.back_off(now, target)?;
+        Some(words(back_off.until.since(now), back_off.why))
+    }
+
     /// How a trunk's places stand: the words for those that are tried last, and whether that is all of them.
     pub(super) fn back_offs_of(&self, now: Instant, trunk: &Trunk) -> (Vec<String>, bool) {
         let hops = trunk.peers.iter().filter_map(hop_of);
@@ -180,8 +186,7 @@ impl Switchboard {
         let list: Vec<_> = places
             .iter()
             .filter_map(|place| {
-                let back_off = self.endpoint.back_off(now, *place)?;
-                let words = words(back_off.until.since(now), back_off.why);
+                let words = self.back_off_words(now, *place)?;
                 Some(if places.len() == 1 { words } else { format!("{place} {words}") })
             })
             .collect();

@@ -66,6 +66,16 @@ impl Probes {
         }
     }
 
+    /// What is known of one peer; `None` if it is not asked.
+    pub(super) fn words_of(&self, trunk: &str, peer: &NextHop) -> Option<String> {
+        let (_, probe) = self.of(trunk).find(|(hop, _)| *hop == peer)?;
+        Some(match &probe.health {
+            Health::Unknown => "no answer to OPTIONS yet".to_owned(),
+            Health::Answers => "answers OPTIONS".to_owned(),
+            Health::Silent(why) => why.clone(),
+        })
+    }
+
     fn of(&self, trunk: &str) -> impl Iterator<Item = (&NextHop, &Probe)> {
         self.probes
             .iter()

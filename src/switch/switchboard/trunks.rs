@@ -182,7 +182,25 @@ impl Switchboard {
     /// Every trunk as an operator sees it.
     #[must_use]
     pub fn trunks(&self, now: Instant) -> Vec<TrunkView> {
-        let state = |trunk: &Trunk| match trunk.mode {
+        self.snapshot.trunks.iter().map(|trunk| self.trunk_view(now, trunk)).collect()
+    }
+
+    pub(super) fn trunk_view(&self, now: Instant, trunk: &Trunk) -> TrunkView {
+        let (mut state, mut reason) = self.trunk_state(now, trunk);
+        let (back_offs, is_all) = self.back_offs_of(now, trunk);
+        if is_all && state != "down" {
+            state = "backing off";
+        }
+        for words in back_offs {
+            reason = format!("{reason}; {words}");
+        }
+        let is_its = |call: &&CallEntry| call.trunk.as_deref() == Some(trunk.name.as_str());
+        let calls = self.calls.values().filter(is_its).count();
+        TrunkView { name: trunk.name.clone(), mode: mode_word(trunk.mode), state, reason, calls }
+    }
+
+    fn trunk_state(&self, now: Instant, trunk: &Trunk) -> (&'static str, String) {
+        match trunk.mode {
             TrunkMode::Peer => {
                 let known = self.probes.state_of(trunk);
                 known.unwrap_or_else(|| ("configured", "by address".to_owned()))
@@ -199,33 +217,7 @@ impl Switchboard {
                 Some(State::Failed(words)) => ("down", words.clone()),
                 _ => ("trying", "registering".to_owned()),
             },
-        };
-        self.snapshot
-            .trunks
-            .iter()
-            .map(|trunk| {
-                let (mut state, mut reason) = state(trunk);
-                let (back_offs, is_all) = self.back_offs_of(now, trunk);
-                if is_all && state != "down" {
-                    state = "backing off";
-                }
-                for words in back_offs {
-                    reason = format!("{reason}; {words}");
-                }
-                let calls = self
-                    .calls
-                    .values()
-                    .filter(|call| call.trunk.as_deref() == Some(trunk.name.as_str()))
-                    .count();
-                TrunkView {
-                    name: trunk.name.clone(),
-                    mode: mode_word(trunk.mode),
-                    state,
-                    reason,
-                    calls,
-                }
-            })
-            .collect()
+        }
     }
 }
 

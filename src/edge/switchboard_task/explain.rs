@@ -1,0 +1,84 @@
+//! `tandem trunk explain`: one trunk, with what its carrier has to know.
+
+use super::*;
+use crate::edge::command::reply::{PlaceRow, TrunkDetail, TrunkRow};
+use crate::switch::snapshot::Trunk;
+use crate::switch::switchboard::{Explained, TrunkView};
+
+impl SwitchboardTask {
+    pub(super) fn trunk_explained(&mut self, name: &str) -> Option<TrunkDetail> {
+        let Explained { trunk: view, places } =
+            self.switchboard.explain(self.tools.clock.now(), name)?;
+        let snapshot = self.switchboard.snapshot();
+        let trunk = snapshot.trunk(name)?;
+        let (first, last) = snapshot.media.ports;
+        let mut lets_in = Vec::new();
+        for place in &places {
+            let transport = place.place.split(':').next().unwrap_or("udp");
+            let signalling = format!("{} ({transport}, signalling)", place.ours);
+            let audio = format!("{} ports {first}-{last} (udp, audio)", place.ours.ip());
+            for line in [signalling, audio] {
+                if !lets_in.contains(&line) {
+                    lets_in.push(line);
+                }
+            }
+        }
+        let numbers = snapshot.numbers.iter().filter(|number| number.trunk == name);
+        let routes = snapshot.routes.iter().filter(|route| route.trunks.iter().any(|t| t == name));
+        Some(TrunkDetail {
+            trunk: trunk_row(snapshot, view),
+            places: places
+                .into_iter()
+                .map(|place| PlaceRow {
+                    peer: place.peer,
+                    place: place.place,
+                    ours: place.ours.to_string(),
+                    words: place.words,
+                })
+                .collect(),
+            lets_in,
+            numbers: numbers.map(|number| format!("{} to {}", number.number, number.to)).collect(),
+            routes: routes
+                .map(|route| {
+                    let sent = route.rewrite.as_deref().unwrap_or("the number as it is");
+                    format!("{}: {} sends {sent}", route.name, route.pattern)
+                })
+                .collect(),
+            settings: settings(snapshot, trunk),
+        })
+    }
+}
+
+pub(super) fn trunk_row(snapshot: &Snapshot, view: TrunkView) -> TrunkRow {
+    let trunk = snapshot.trunk(&view.name);
+    let peers = trunk.map(|trunk| trunk.peers.as_slice()).unwrap_or_default();
+    TrunkRow {
+        name: view.name,
+        mode: view.mode.to_owned(),
+        state: view.state.to_owned(),
+        reason: view.reason,
+        calls: view.calls as u64,
+        peers: peers.iter().map(ToString::to_string).collect(),
+        expires_in_seconds: None,
+    }
+}
+
+fn settings(snapshot: &Snapshot, trunk: &Trunk) -> Vec<(String, String)> {
+    let seconds = |span: Duration| format!("{} s", span.as_secs());
+    let caps = trunk.caps.over(&snapshot.dial.trunk);
+    let unlimited = |count: u32| if count == 0 { "any".to_owned() } else { count.to_string() };
+    let ring = trunk.ring_timeout.unwrap_or(snapshot.sip.ring_timeout);
+    let probe = if trunk.probe.is_zero() { "never".to_owned() } else { seconds(trunk.probe) };
+    [
+        ("user", trunk.user.clone().unwrap_or_else(|| "none".to_owned())),
+        ("caller_id", trunk.caller_id.clone().unwrap_or_else(|| "the caller's own".to_owned())),
+        ("ring_timeout_seconds", seconds(ring)),
+        ("try_timeout_ms", format!("{} ms", trunk.try_timeout.as_millis())),
+        ("probe_seconds", probe),
+        ("large_to_tcp", trunk.large_to_tcp.to_string()),
+        ("outgoing_calls_max", unlimited(caps.calls_max)),
+        ("calls_per_minute", unlimited(caps.calls_per_minute)),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .to_vec()
+}

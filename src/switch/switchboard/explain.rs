@@ -1,0 +1,95 @@
+//! One trunk with everything that decides whether a call by it works.
+
+use std::net::SocketAddr;
+
+use super::trunks::hop_of;
+use super::*;
+use crate::proto::sip::transport::NextHop;
+use crate::switch::snapshot::{Trunk, TrunkMode};
+
+/// A place of a trunk.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PlaceView {
+    /// The peer as it is configured, or the contact that it registered.
+    pub peer: String,
+    /// Where a request to it goes, with the transport; a name that is not located yet stays one.
+    pub place: String,
+    /// The address that our requests and our audio come from: what the carrier has to let in.
+    pub ours: SocketAddr,
+    /// What is known of it: `answers OPTIONS`, why it is backed off, or nothing.
+    pub words: String,
+}
+
+/// What [`Switchboard::explain`] says.
+#[derive(Clone, Debug)]
+pub struct Explained {
+    /// The line of the list.
+    pub trunk: TrunkView,
+    /// Its places in the order that a call would try them now.
+    pub places: Vec<PlaceView>,
+}
+
+impl Switchboard {
+    /// Everything of one trunk; `None` if there is none of this name.
+    pub fn explain(&mut self, now: Instant, name: &str) -> Option<Explained> {
+        let snapshot = Arc::clone(&self.snapshot);
+        let trunk = snapshot.trunk(name)?;
+        let mut places: Vec<_> = match trunk.mode {
+            TrunkMode::Account => self.registered_places(now, trunk),
+            TrunkMode::Peer | TrunkMode::Register => {
+                let peers: Vec<_> = trunk.peers.iter().map(|peer| (peer, hop_of(peer))).collect();
+                let of = |(peer, hop): (&_, Option<NextHop>)| {
+                    let hop = hop?;
+                    let ways = self.ways_to(now, hop.clone());
+                    let named = ToString::to_string(peer);
+                    let view = |dest: Dest| {
+                        let is_last = self.is_backing_off(now, &dest);
+                        (is_last, self.place_view(now, trunk, &named, &hop, &dest))
+                    };
+                    Some(ways.into_iter().map(view).collect::<Vec<_>>())
+                };
+                peers.into_iter().filter_map(of).flatten().collect()
+            }
+        };
+        // As a call does it: what failed of late is tried last.
+        places.sort_by_key(|(is_last, _)| *is_last);
+        let places = places.into_iter().map(|(_, place)| place).collect();
+        Some(Explained { trunk: self.trunk_view(now, trunk), places })
+    }
+
+    fn registered_places(&self, now: Instant, trunk: &Trunk) -> Vec<(bool, PlaceView)> {
+        let user = trunk.user.as_deref().unwrap_or("");
+        let view = |binding: &Binding| {
+            let dest = binding.dest();
+            let (_, ours) = self.endpoint.locals().source_for(&dest);
+            let left = binding.expires_at.since(now).as_secs();
+            let words = format!("registered, {left} s left");
+            (
+                false,
+                PlaceView { peer: binding.contact.clone(), place: dest.to_string(), ours, words },
+            )
+        };
+        self.registrar.bindings(user, now).into_iter().map(|binding| view(&binding)).collect()
+    }
+
+    fn place_view(
+        &self,
+        now: Instant,
+        trunk: &Trunk,
+        peer: &str,
+        hop: &NextHop,
+        dest: &Dest,
+    ) -> PlaceView {
+        let (_, ours) = self.endpoint.locals().source_for(dest);
+        let target = match dest {
+            Dest::Hop(hop) => hop.target(),
+            Dest::Flow(_) => None,
+        };
+        let backed_off = target.and_then(|target| self.back_off_words(now, target));
+        let is_located = target.is_some();
+        let words = backed_off
+            .or_else(|| self.probes.words_of(&trunk.name, hop))
+            .unwrap_or_else(|| if is_located { "" } else { "not located yet" }.to_owned());
+        PlaceView { peer: peer.to_owned(), place: dest.to_string(), ours, words }
+    }
+}
