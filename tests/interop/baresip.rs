@@ -13,8 +13,8 @@ use crate::programs;
 /// How long the caller stays on the line, in seconds of its own clock.
 const STAYS: u32 = 6;
 
-struct Baresip {
-    child: Child,
+pub struct Baresip {
+    pub child: Child,
     folder: PathBuf,
     /// Where it takes commands.
     control: u16,
@@ -44,10 +44,23 @@ fn two_ports() -> u16 {
 }
 
 /// How a client reaches the daemon: the port, what its address says of the transport, and further settings.
-struct Way<'a> {
-    port: u16,
-    transport: &'a str,
-    settings: &'a str,
+pub struct Way<'a> {
+    pub port: u16,
+    pub transport: &'a str,
+    pub settings: &'a str,
+    /// The daemon's address, and the client's own.
+    pub server: &'a str,
+    pub own: &'a str,
+    /// The network namespace that the client lives in.
+    pub netns: Option<&'a str>,
+}
+
+impl Way<'_> {
+    /// Datagrams on the loopback.
+    pub const fn plain(port: u16) -> Self {
+        let (server, own) = ("127.0.0.1", "127.0.0.1");
+        Self { port, transport: "", settings: "", server, own, netns: None }
+    }
 }
 
 fn start(
@@ -58,11 +71,10 @@ fn start(
     account: &str,
     command: Option<&str>,
 ) -> Baresip {
-    let way = Way { port: daemon.port, transport: "", settings: "" };
-    start_by(&way, daemon, who, (frequency, stays), account, command)
+    start_by(&Way::plain(daemon.port), daemon, who, (frequency, stays), account, command)
 }
 
-fn start_by(
+pub fn start_by(
     way: &Way<'_>,
     daemon: &Daemon,
     (extension, secret): (&str, &str),
@@ -78,7 +90,8 @@ fn start_by(
     let base = 10_000 + (free_port() % 4000) * 2;
     let show = |path: &Path| path.display().to_string();
     let config = format!(
-        "poll_method epoll\nsip_listen 127.0.0.1:{}\naudio_player aubridge,nil\naudio_source aufile,{}\naudio_alert aubridge,nil\nausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\nauplay_channels 1\nrtp_ports {base}-{}\nmodule_path {}\nmodule g711.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\nmodule_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\nctrl_tcp_listen 127.0.0.1:{control}\nsnd_path {}\n{}",
+        "poll_method epoll\nsip_listen {}:{}\naudio_player aubridge,nil\naudio_source aufile,{}\naudio_alert aubridge,nil\nausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\nauplay_channels 1\nrtp_ports {base}-{}\nmodule_path {}\nmodule g711.so\nmodule aufile.so\nmodule aubridge.so\nmodule sndfile.so\nmodule_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\nctrl_tcp_listen 127.0.0.1:{control}\nsnd_path {}\n{}",
+        way.own,
         two_ports(),
         show(&folder.join("tone.wav")),
         base + 100,
@@ -88,13 +101,20 @@ fn start_by(
     );
     std::fs::write(folder.join("config"), config).unwrap();
     let account = format!(
-        "<sip:{extension}@127.0.0.1:{}{}>;auth_user={extension};auth_pass={secret};regint=120;audio_codecs=pcmu;{account}\n",
-        way.port, way.transport
+        "<sip:{extension}@{}:{}{}>;auth_user={extension};auth_pass={secret};regint=120;audio_codecs=pcmu;{account}\n",
+        way.server, way.port, way.transport
     );
     std::fs::write(folder.join("accounts"), account).unwrap();
     std::fs::write(folder.join("contacts"), "").unwrap();
     let log = std::fs::File::create(folder.join("log")).unwrap();
-    let mut program = Command::new("baresip");
+    let mut program = match way.netns {
+        None => Command::new("baresip"),
+        Some(name) => {
+            let mut program = Command::new("ip");
+            program.args(["netns", "exec", name, "baresip"]);
+            program
+        }
+    };
     program.arg("-f").arg(&folder).args(["-t", &stays.to_string()]);
     if let Some(command) = command {
         program.args(["-e", command]);
@@ -117,7 +137,7 @@ impl Baresip {
     }
 
     /// What it decoded, from the file that its recorder wrote.
-    fn heard(&self) -> Vec<i16> {
+    pub fn heard(&self) -> Vec<i16> {
         let files = std::fs::read_dir(self.folder.join("heard")).unwrap();
         let file = files
             .filter_map(Result::ok)
@@ -171,7 +191,7 @@ fn two_baresip_clients_talk_by_tls() {
     let text = format!("[tls]\ncertificates = [\"{}\"]\n", certificate.display());
     let daemon = Daemon::listening(programs(), port, &listen, &[("tandem.toml", &text)]);
     let settings = format!("sip_cafile {}\nsip_verify_server yes\n", ca.display());
-    let way = Way { port: tls, transport: ";transport=tls", settings: &settings };
+    let way = Way { transport: ";transport=tls", settings: &settings, ..Way::plain(tls) };
     let start =
         |who, tone, account: &str, command| start_by(&way, &daemon, who, tone, account, command);
     let mut bob = start(SECRETS[1], (660.0, STAYS + 6), "answermode=auto", None);
