@@ -13,8 +13,8 @@ use crate::programs;
 /// How long the caller stays on the line, in seconds of its own clock.
 const STAYS: u32 = 6;
 
-pub struct Baresip {
-    pub child: Child,
+pub(crate) struct Baresip {
+    pub(crate) child: Child,
     folder: PathBuf,
     /// Where it takes commands.
     control: u16,
@@ -44,20 +44,20 @@ fn two_ports() -> u16 {
 }
 
 /// How a client reaches the daemon: the port, what its address says of the transport, and further settings.
-pub struct Way<'a> {
-    pub port: u16,
-    pub transport: &'a str,
-    pub settings: &'a str,
+pub(crate) struct Way<'a> {
+    pub(crate) port: u16,
+    pub(crate) transport: &'a str,
+    pub(crate) settings: &'a str,
     /// The daemon's address, and the client's own.
-    pub server: &'a str,
-    pub own: &'a str,
+    pub(crate) server: &'a str,
+    pub(crate) own: &'a str,
     /// The network namespace that the client lives in.
-    pub netns: Option<&'a str>,
+    pub(crate) netns: Option<&'a str>,
 }
 
 impl Way<'_> {
     /// Datagrams on the loopback.
-    pub const fn plain(port: u16) -> Self {
+    pub(crate) const fn plain(port: u16) -> Self {
         let (server, own) = ("127.0.0.1", "127.0.0.1");
         Self { port, transport: "", settings: "", server, own, netns: None }
     }
@@ -74,7 +74,7 @@ fn start(
     start_by(&Way::plain(daemon.port), daemon, who, (frequency, stays), account, command)
 }
 
-pub fn start_by(
+pub(crate) fn start_by(
     way: &Way<'_>,
     daemon: &Daemon,
     (extension, secret): (&str, &str),
@@ -137,7 +137,7 @@ impl Baresip {
     }
 
     /// What it decoded, from the file that its recorder wrote.
-    pub fn heard(&self) -> Vec<i16> {
+    pub(crate) fn heard(&self) -> Vec<i16> {
         let files = std::fs::read_dir(self.folder.join("heard")).unwrap();
         let file = files
             .filter_map(Result::ok)

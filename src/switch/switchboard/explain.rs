@@ -69,7 +69,7 @@ impl Switchboard {
                 PlaceView { peer: binding.contact.clone(), place: dest.to_string(), ours, words },
             )
         };
-        self.registrar.bindings(user, now).into_iter().map(|binding| view(binding)).collect()
+        self.registrar.bindings(user, now).into_iter().map(view).collect()
     }
 
     fn place_view(
