@@ -11,7 +11,9 @@ use regex::Regex;
 
 use crate::proto::sip::auth::digest::Algorithm;
 use crate::proto::sip::session::Refreshing;
+pub use crate::proto::sip::session::Reliable;
 pub use crate::proto::sip::transport::Transport;
+use crate::switch::call::Origin;
 pub use crate::switch::guard::GuardSettings;
 pub use crate::switch::route::caps::{CapsWish, DialSettings, Rights};
 
@@ -195,6 +197,8 @@ pub struct Phone {
     pub ring_timeout: Option<Duration>,
     /// Whom it may be and what it may dial.
     pub rights: Rights,
+    /// When its calls, and calls to it, have reliable 18x (RFC 3262).
+    pub reliable: Reliable,
 }
 
 /// How a trunk and we know each other.
@@ -275,6 +279,8 @@ pub struct Trunk {
     pub probe: Duration,
     /// Caps of its own on calls that leave by it.
     pub caps: CapsWish,
+    /// When its calls, and calls by it, have reliable 18x (RFC 3262).
+    pub reliable: Reliable,
 }
 
 /// What a number or a dialled extension leads to.
@@ -346,6 +352,18 @@ impl Snapshot {
     #[must_use]
     pub fn trunk(&self, name: &str) -> Option<&Trunk> {
         self.trunks.iter().find(|trunk| trunk.name == name)
+    }
+
+    /// When 18x are reliable on a leg to this peer.
+    #[must_use]
+    pub fn reliable_for(&self, peer: &Origin) -> Reliable {
+        let found = match peer {
+            Origin::Phone(extension) | Origin::Operator(extension) => {
+                self.phone(extension).map(|phone| phone.reliable)
+            }
+            Origin::Trunk(name) => self.trunk(name).map(|trunk| trunk.reliable),
+        };
+        found.unwrap_or_default()
     }
 
     /// The trunk that registers to us as this user.

@@ -26,6 +26,7 @@ mod operator;
 mod probes;
 mod races;
 mod registrar;
+mod reliable;
 mod session_timers;
 mod soak;
 mod transactions;

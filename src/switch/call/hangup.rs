@@ -33,6 +33,15 @@ impl Call {
                 self.note(now, &label, "leg.no_ack", "the answer was never acknowledged");
                 self.fail(now, &cause::NO_ACK, None, HungUpBy::System, out);
             }
+            Ending::NoPrack => {
+                self.note(
+                    now,
+                    &label,
+                    "leg.no_prack",
+                    "a reliable response was never acknowledged",
+                );
+                self.fail(now, &cause::NO_PRACK, None, HungUpBy::System, out);
+            }
             Ending::Expired => {
                 self.note(now, &label, "leg.expired", "the session was not refreshed in time");
                 self.fail(now, &cause::SESSION_EXPIRED, None, HungUpBy::System, out);

@@ -6,6 +6,7 @@
 
 mod answer;
 mod attended;
+mod early;
 mod first;
 mod hangup;
 mod input;
@@ -104,6 +105,8 @@ pub struct Call {
     media: Media,
     /// The INVITE came without an offer: the called side's offer goes through.
     is_late: bool,
+    /// The branch whose early offer the caller was made, until it answers.
+    early_from: Option<usize>,
     modifying: Option<Modifying>,
     transfer: Option<transfer::Transfer>,
     /// Leg a speaks to side b of the relay, and the branches to side a: the caller transferred the call away,
@@ -158,6 +161,7 @@ impl Call {
             groups: VecDeque::new(),
             media: Media::Absent,
             is_late: false,
+            early_from: None,
             modifying: None,
             transfer: None,
             is_swapped: false,
@@ -442,8 +446,8 @@ impl Call {
             return;
         }
         match (at, event) {
-            (At::B(index), E::Progress { status, body }) => {
-                self.progress(now, index, status, body.as_deref(), out)
+            (At::B(index), E::Progress { status, body, is_offer }) => {
+                self.progress(now, index, status, body.as_deref().map(|b| (b, is_offer)), out)
             }
             (At::A | At::First(_), E::Progress { .. }) => self.ringing(now, out),
             (At::B(index), E::Answered { body }) => self.answered(now, index, body.as_deref(), out),
@@ -456,12 +460,14 @@ impl Call {
             (At::First(index), E::Failed(_)) => {
                 self.first_refused(now, index, 0, "not reached", out)
             }
+            (at, E::EarlyOffer { body }) => self.early_offered(now, at, &body, out),
             // Nothing else comes of a leg before it answers; our INVITE has no other answers than these.
             (At::First(_), _) | (At::A, E::Answered { .. }) => {}
             (_, E::Rejected { status, reason, contacts }) => {
                 self.rejected(now, at, status, &reason, &contacts, out)
             }
             (_, E::Failed(why)) => self.unanswered(now, at, why, out),
+            (_, E::EarlyAnswer { body }) => self.early_answered(now, body.as_deref(), out),
             (_, E::Acked { body }) => self.acked(now, at, body.as_deref(), out),
             (_, E::Offer { body, .. }) => self.offered(now, at, body.as_deref(), out),
             (_, E::Modified { body }) => self.modified(now, at, body.as_deref(), out),
@@ -502,13 +508,14 @@ impl Call {
         Timers { t1: sip.t1, t2: sip.t2, t4: Duration::from_secs(5) }
     }
 
-    /// What a leg's session is set up with.
-    fn setting(&self, contact: String) -> session::Setting {
+    /// What a leg's session is set up with: how depends on who is at its end.
+    fn setting(&self, contact: String, peer: &Origin) -> session::Setting {
         session::Setting {
             contact,
             user_agent: self.user_agent.clone(),
             timers: self.timers(),
             refreshing: self.snapshot.sip.refreshing,
+            reliable: self.snapshot.reliable_for(peer),
         }
     }
 

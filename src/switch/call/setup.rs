@@ -58,7 +58,7 @@ impl Call {
     fn add_caller(&mut self, now: Instant, incoming: Incoming, out: &mut Vec<Output>) {
         let Incoming { server, request, flow, tag, contact, media_ip } = incoming;
         self.note(now, "a", "sip.in", format!("INVITE {} from {flow}", request.uri()));
-        let setting = self.setting(contact);
+        let setting = self.setting(contact, &self.origin);
         let session = Session::incoming(setting, self.tokens.fork(), server, request, flow, tag);
         out.push(Output::Listen {
             call_id: session.call_id().to_owned(),
@@ -173,12 +173,16 @@ impl Call {
         out: &mut Vec<Output>,
     ) -> Leg {
         self.note(now, &label, "leg.ring", format!("{} at {}", target.party, target.dest));
-        let setting = self.setting(target.contact);
         let peer = if target.is_trunk {
             Origin::Trunk(target.party.clone())
         } else {
             Origin::Phone(target.party.clone())
         };
+        let mut setting = self.setting(target.contact, &peer);
+        if body.is_none() && !self.a.as_ref().is_some_and(|leg| leg.session.is_reliable()) {
+            // Its early offer would need an answer that the caller cannot give.
+            setting.reliable = session::Reliable::No;
+        }
         let source = target.dest.address().map(|address| address.ip());
         let invite = Invite {
             uri: target.uri,
@@ -219,13 +223,13 @@ impl Call {
         leg
     }
 
-    /// A branch rings or sends early media.
+    /// A branch rings or sends early media; with a body it says whether that is its offer.
     pub(super) fn progress(
         &mut self,
         now: Instant,
         index: usize,
         status: u16,
-        body: Option<&[u8]>,
+        body: Option<(&[u8], bool)>,
         out: &mut Vec<Output>,
     ) {
         let is_setup = self.transfer.is_none();
@@ -239,10 +243,15 @@ impl Call {
         if matches!(status, 180 | 183) {
             self.ringing(now, out);
         }
-        let early = body.and_then(|body| self.early_media(now, index, body, out));
+        let early = match body {
+            Some((body, true)) => self.branch_offered(now, index, body, out),
+            Some((body, false)) => self.early_media(now, index, body, out),
+            None => None,
+        };
         if early.is_some() || is_first || status == 180 {
+            let early = early.or_else(|| self.own_early_offer());
             self.on_session(now, At::A, out, |session, sip| {
-                session.progress(status, early.as_deref(), sip)
+                session.progress(now, status, early.as_deref(), sip)
             });
         }
     }
@@ -273,7 +282,13 @@ impl Call {
                 return None;
             }
         };
-        let early = self.a.as_mut()?.negotiator.answer_to_peer(&answer.sdp, at).ok()?;
+        let caller = self.a.as_mut()?;
+        if caller.session.has_early_sdp() {
+            // It has an answer that stands; what another branch says is heard as far as that goes.
+            self.apply_media(At::B(index), out);
+            return None;
+        }
+        let early = caller.negotiator.answer_to_peer(&answer.sdp, at).ok()?;
         self.note(now, "a", "media.early", "early media");
         self.apply_media(At::A, out);
         self.apply_media(At::B(index), out);

@@ -4,7 +4,7 @@ use super::*;
 use crate::proto::sip::auth::server::Verdict;
 use crate::proto::sip::header::split_list;
 use crate::proto::sip::method::Method;
-use crate::proto::sip::session::{ALLOW, Refreshing};
+use crate::proto::sip::session::{ALLOW, Refreshing, Reliable};
 use crate::proto::sip::uri::{Scheme, Uri};
 use crate::switch::guard::Source;
 
@@ -47,6 +47,10 @@ impl Switchboard {
             modifies.then(|| refusal_of_form(&asked.request, refreshing)).flatten()
         {
             return self.refuse(now, &asked, status, &headers, out);
+        }
+        let peer = self.dialog_of(&asked.request).map(|entry| entry.peer.clone());
+        if peer.is_some_and(|peer| self.lacks_option(now, &peer, &asked, out)) {
+            return;
         }
         self.adopt(call, &asked);
         let Asked { server, request, flow, .. } = asked;
@@ -102,6 +106,26 @@ impl Switchboard {
                 Who::Known(_) => self.other_request(now, &asked, out),
             },
         }
+    }
+
+    /// Does an INVITE require an extension that is not open to who sent it? Then it has been refused. Help is
+    /// never refused for that.
+    pub(super) fn lacks_option(
+        &mut self,
+        now: Instant,
+        peer: &Origin,
+        asked: &Asked,
+        out: &mut Vec<Output>,
+    ) -> bool {
+        let is_closed = asked.request.method() == &Method::Invite
+            && asked.request.lists(HeaderName::Require, "100rel")
+            && self.snapshot.reliable_for(peer) == Reliable::No
+            && !self.is_emergency(&asked.request);
+        if is_closed {
+            let headers = [(HeaderName::Unsupported, "100rel".to_owned())];
+            self.refuse(now, asked, 420, &headers, out);
+        }
+        is_closed
     }
 
     fn other_request(&mut self, now: Instant, asked: &Asked, out: &mut Vec<Output>) {
@@ -265,7 +289,9 @@ fn refusal_of_form(
         .filter(|option| {
             let known: &[&str] = match request.method() {
                 Method::Register => &["outbound", "path"],
-                Method::Invite | Method::Update => &["timer"],
+                // Which of them are open to whom is known when it is known who asks.
+                Method::Invite => &["timer", "100rel"],
+                Method::Update => &["timer"],
                 _ => &[],
             };
             !known.iter().any(|known| option.eq_ignore_ascii_case(known))

@@ -31,6 +31,9 @@ impl Switchboard {
             Who::Known(origin) => (origin, Ok(())),
             Who::Wrong(user) => (Origin::Phone(user), Err(&cause::WRONG_PASSWORD)),
         };
+        if verdict.is_ok() && self.lacks_option(now, &origin, &asked, out) {
+            return;
+        }
         // A guess at a password is one record in a minute; the others are counted.
         let refused = verdict.err().map(|_| self.guard.refused_call(now, asked.flow.remote.ip()));
         if refused == Some(None) {

@@ -5,8 +5,11 @@
 
 mod bye;
 mod client;
+mod early;
 mod modify;
+mod prack;
 mod refer;
+mod reliable;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -27,10 +30,11 @@ use crate::proto::time::Instant;
 use crate::proto::token::Tokens;
 
 pub use refer::{Referred, Replaces};
+pub use reliable::Reliable;
 pub use timer::Refreshing;
 
 /// The methods that we serve, for `Allow`.
-pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, REFER, REGISTER";
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, REFER, REGISTER";
 
 /// Early dialogs of one INVITE of ours; a proxy that forks further has its later branches ignored until
 /// one of them answers.
@@ -87,6 +91,18 @@ pub enum Event {
         /// The status.
         status: u16,
         /// A session description: early media.
+        body: Option<Vec<u8>>,
+        /// Is that the peer's offer, in a reliable response? Then [`Session::prack`] must follow.
+        is_offer: bool,
+    },
+    /// The peer offers, by PRACK or UPDATE, before the final response: [`Session::answer_early`] must follow.
+    EarlyOffer {
+        /// The session description.
+        body: Vec<u8>,
+    },
+    /// The answer to the offer that a reliable response of ours carried.
+    EarlyAnswer {
+        /// The session description; `None` against RFC 3262 §5.
         body: Option<Vec<u8>>,
     },
     /// 2xx came: the session is established. If we offered nothing, the body is the peer's offer and
@@ -149,6 +165,8 @@ pub enum Ending {
     Cancelled,
     /// Our 2xx was never acknowledged; we have hung up.
     NoAck,
+    /// A reliable 18x of ours was never acknowledged; we have refused the INVITE.
+    NoPrack,
     /// Nobody refreshed the session in time; we have hung up (RFC 4028 §10).
     Expired,
     /// The peer says that it no longer knows the dialog (481, 408; RFC 5057).
@@ -183,6 +201,8 @@ pub struct Setting {
     pub timers: Timers,
     /// What is asked of the session timer.
     pub refreshing: Refreshing,
+    /// When provisional responses are reliable.
+    pub reliable: Reliable,
 }
 
 /// An INVITE to send.
@@ -267,7 +287,16 @@ pub struct Session {
     /// The first INVITE's transaction: further 2xx arrive by it.
     initial: Option<ClientKey>,
     credentials: Option<Credentials>,
-    early: Vec<Dialog>,
+    early: Vec<prack::Early>,
+    pracks: Vec<prack::OpenPrack>,
+    /// Do our INVITEs say that we support reliable responses?
+    advertises_reliable: bool,
+    /// Did the first INVITE carry an offer, and what is its CSeq number?
+    has_offer: bool,
+    invite_cseq: u32,
+    provisionals: reliable::Provisionals,
+    /// A PRACK or UPDATE before the final response whose offer waits for our answer.
+    early_offer: Option<OpenServer>,
     /// Tags of further answers to our INVITE that were hung up; they may come again.
     hung_up: Vec<String>,
     server: Option<OpenServer>,
@@ -296,6 +325,7 @@ impl Session {
     fn empty(setting: Setting, tokens: Tokens, state: State) -> Self {
         Self {
             timer: timer::Timer::new(setting.refreshing),
+            advertises_reliable: setting.reliable == Reliable::WhenSupported,
             setting,
             tokens,
             state,
@@ -307,6 +337,11 @@ impl Session {
             initial: None,
             credentials: None,
             early: Vec::new(),
+            pracks: Vec::new(),
+            has_offer: false,
+            invite_cseq: 0,
+            provisionals: reliable::Provisionals::default(),
+            early_offer: None,
             hung_up: Vec::new(),
             server: None,
             client: None,
@@ -380,7 +415,7 @@ impl Session {
             return self.receive_ack(now, &open.request, out);
         }
         let Some(dialog) = self.dialog.as_mut() else {
-            return self.early_request(open, out);
+            return self.early_request(now, open, out);
         };
         if self.state == State::Over
             || self.state == State::Ending && open.request.method() != &Method::Bye
@@ -396,6 +431,8 @@ impl Session {
             Method::Update => self.receive_update(now, open, out),
             Method::Bye => self.receive_bye(&open, out),
             Method::Refer => self.receive_refer(open, out),
+            // Of an 18x that the 2xx overtook.
+            Method::Prack => self.receive_prack(now, open, out),
             Method::Options => {
                 let headers = [
                     (HeaderName::Allow, ALLOW.to_owned()),
@@ -413,29 +450,7 @@ impl Session {
         match (&self.dialog, &self.server) {
             (Some(dialog), _) => dialog.remote_tag == tag,
             (None, Some(open)) => open.request.from_tag().unwrap_or_default() == tag,
-            (None, None) => self.early.iter().any(|dialog| dialog.remote_tag == tag),
-        }
-    }
-
-    /// A request of the peer while only early dialogs exist.
-    fn early_request(&mut self, open: OpenServer, out: &mut Vec<Out>) {
-        match (self.state, open.request.method()) {
-            // The caller may end an early dialog by BYE; the called side may not (RFC 3261 §15).
-            (State::Incoming, Method::Bye) => {
-                self.respond(&open, 200, out);
-                self.cancelled(out);
-            }
-            (State::Incoming | State::Outgoing, Method::Update) => {
-                self.respond_with(&open, 500, &[(HeaderName::RetryAfter, "3".into())], out);
-            }
-            (State::Incoming | State::Outgoing, Method::Options) => {
-                self.respond_with(&open, 200, &[(HeaderName::Allow, ALLOW.to_owned())], out);
-            }
-            (State::Incoming, Method::Invite) => {
-                // A second INVITE before the first one's final response (RFC 3261 §14.2).
-                self.respond_with(&open, 500, &[(HeaderName::RetryAfter, "5".into())], out);
-            }
-            _ => self.respond(&open, 481, out),
+            (None, None) => self.early.iter().any(|early| early.dialog.remote_tag == tag),
         }
     }
 
@@ -456,6 +471,9 @@ impl Session {
         if self.client.as_ref().is_some_and(|open| open.client == client) {
             return self.modify_answered(now, response, out);
         }
+        if self.is_prack_answered(response, client, out) {
+            return;
+        }
         // A 2xx to a re-INVITE that came again: its ACK was lost.
         if response.method() == &Method::Invite && (200..300).contains(&response.status()) {
             self.acknowledge_again(response, out);
@@ -471,7 +489,7 @@ impl Session {
             return self.invite_failed(why, out);
         }
         if self.client.take_if(|open| open.client == client).is_none() {
-            return;
+            return self.pracks.retain(|open| !open.is(client));
         }
         // The session stays as it was: a conversation that is heard does not end because one message was not.
         // If the peer is really gone, nothing is heard either, and dead media ends the call. What could not
@@ -543,12 +561,17 @@ impl Session {
             self.unacked.as_ref().map(|unacked| unacked.resend_at.min(unacked.give_up_at));
         let retry = self.retry.as_ref().map(|retry| retry.at);
         let timer = self.timer.next_timeout().filter(|_| self.state == State::Established);
-        unacked.into_iter().chain(retry).chain(timer).min()
+        let provisional =
+            self.provisionals.next_timeout().filter(|_| self.state == State::Incoming);
+        unacked.into_iter().chain(provisional).chain(retry).chain(timer).min()
     }
 
     /// Runs what is due.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut Vec<Out>) {
         self.resend_unacked(now, out);
+        if self.state == State::Incoming {
+            self.resend_unpracked(now, out);
+        }
         if let Some(retry) = self.retry.take_if(|retry| retry.at <= now) {
             if self.server.is_some() || self.unacked.is_some() {
                 // The peer was quicker: its own modification goes first.
