@@ -19,6 +19,7 @@ mod cost;
 mod dialogs;
 mod emergency;
 mod forks;
+mod info;
 mod located;
 mod methods;
 mod offers;

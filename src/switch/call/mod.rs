@@ -6,6 +6,7 @@
 
 mod answer;
 mod attended;
+mod digit;
 mod early;
 mod first;
 mod hangup;
@@ -460,6 +461,7 @@ impl Call {
             (At::First(index), E::Failed(_)) => {
                 self.first_refused(now, index, 0, "not reached", out)
             }
+            (at, E::Digit(digit)) => self.digit(now, at, digit, out),
             (at, E::EarlyOffer { body }) => self.early_offered(now, at, &body, out),
             // Nothing else comes of a leg before it answers; our INVITE has no other answers than these.
             (At::First(_), _) | (At::A, E::Answered { .. }) => {}

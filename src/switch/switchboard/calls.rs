@@ -291,6 +291,8 @@ impl Switchboard {
             }
             call::Output::HandOver { to, leg } => self.hand_over(now, call, to, leg, out),
             call::Output::Done => self.forget(now, call, out),
+            // Nothing here asks for digits yet.
+            call::Output::Digit { .. } => {}
             // The edge serves these itself.
             call::Output::Media(_) | call::Output::Event { .. } | call::Output::Record(_) => {}
         }

@@ -90,6 +90,8 @@ names! {
     ReferredBy = "Referred-By", b'b';
     ReferSub = "Refer-Sub";
     Replaces = "Replaces";
+    InfoPackage = "Info-Package";
+    RecvInfo = "Recv-Info";
     Event = "Event", b'o';
     AllowEvents = "Allow-Events", b'u';
     SubscriptionState = "Subscription-State";

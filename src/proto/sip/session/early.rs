@@ -19,6 +19,7 @@ impl Session {
             }
             (State::Incoming, Method::Prack) => self.receive_prack(now, open, out),
             (State::Incoming | State::Outgoing, Method::Update) => self.early_update(open, out),
+            (State::Incoming | State::Outgoing, Method::Info) => self.receive_info(&open, out),
             (State::Incoming | State::Outgoing, Method::Options) => {
                 self.respond_with(&open, 200, &[(HeaderName::Allow, ALLOW.to_owned())], out);
             }

@@ -6,6 +6,7 @@
 mod bye;
 mod client;
 mod early;
+mod info;
 mod modify;
 mod prack;
 mod refer;
@@ -29,12 +30,13 @@ use super::transport::{Dest, Flow};
 use crate::proto::time::Instant;
 use crate::proto::token::Tokens;
 
+pub use info::Digit;
 pub use refer::{Referred, Replaces};
 pub use reliable::Reliable;
 pub use timer::Refreshing;
 
 /// The methods that we serve, for `Allow`.
-pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, REFER, REGISTER";
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO, REFER, REGISTER";
 
 /// Early dialogs of one INVITE of ours; a proxy that forks further has its later branches ignored until
 /// one of them answers.
@@ -149,6 +151,8 @@ pub enum Event {
     /// The peer asks that somebody else be called: [`Session::accept_refer`] or [`Session::refuse_refer`]
     /// must follow.
     Referred(Referred),
+    /// The peer pressed a key, and said so by INFO.
+    Digit(Digit),
     /// The session wants to be refreshed by a re-INVITE: [`Session::modify`] with the agreed description must
     /// follow.
     RefreshDue,
@@ -319,6 +323,8 @@ pub struct Session {
     owns_call_id: bool,
     /// May the peer be sent UPDATE?
     peer_allows_update: bool,
+    /// May it be sent INFO?
+    peer_allows_info: bool,
 }
 
 impl Session {
@@ -356,6 +362,7 @@ impl Session {
             glare_retries: 0,
             owns_call_id: false,
             peer_allows_update: false,
+            peer_allows_info: false,
         }
     }
 
@@ -431,6 +438,7 @@ impl Session {
             Method::Update => self.receive_update(now, open, out),
             Method::Bye => self.receive_bye(&open, out),
             Method::Refer => self.receive_refer(open, out),
+            Method::Info => self.receive_info(&open, out),
             // Of an 18x that the 2xx overtook.
             Method::Prack => self.receive_prack(now, open, out),
             Method::Options => {
@@ -505,12 +513,6 @@ impl Session {
     fn lost(&mut self, out: &mut Vec<Out>) {
         out.push(Out::Event(Event::Ended(Ending::Lost)));
         self.send_bye(None, out);
-    }
-
-    fn note_allow(&mut self, message: &Message) {
-        if message.has(HeaderName::Allow) {
-            self.peer_allows_update = message.lists(HeaderName::Allow, "UPDATE");
-        }
     }
 
     fn respond(&self, open: &OpenServer, status: u16, out: &mut Vec<Out>) {
