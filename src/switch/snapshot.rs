@@ -199,6 +199,8 @@ pub struct Phone {
     pub rights: Rights,
     /// When its calls, and calls to it, have reliable 18x (RFC 3262).
     pub reliable: Reliable,
+    /// Its groups: what rings at a phone may be picked up by those that share a group with it.
+    pub pickup_groups: Vec<String>,
 }
 
 /// How a trunk and we know each other.
@@ -281,6 +283,8 @@ pub struct Trunk {
     pub caps: CapsWish,
     /// When its calls, and calls by it, have reliable 18x (RFC 3262).
     pub reliable: Reliable,
+    /// May its INVITEs take the place of a party of a conversation here (RFC 3891)?
+    pub replaces: bool,
 }
 
 /// What a number or a dialled extension leads to.
@@ -352,6 +356,24 @@ impl Snapshot {
     #[must_use]
     pub fn trunk(&self, name: &str) -> Option<&Trunk> {
         self.trunks.iter().find(|trunk| trunk.name == name)
+    }
+
+    /// Is Replaces read in INVITEs of this peer?
+    #[must_use]
+    pub fn takes_replaces(&self, peer: &Origin) -> bool {
+        match peer {
+            Origin::Phone(_) | Origin::Operator(_) => true,
+            Origin::Trunk(name) => self.trunk(name).is_some_and(|trunk| trunk.replaces),
+        }
+    }
+
+    /// May one phone answer what rings at the other? At its own extension always.
+    #[must_use]
+    pub fn may_pick_up(&self, extension: &str, rings_at: &str) -> bool {
+        let groups =
+            |extension| self.phone(extension).map_or(&[][..], |phone| &phone.pickup_groups);
+        extension == rings_at
+            || groups(extension).iter().any(|group| groups(rings_at).contains(group))
     }
 
     /// When 18x are reliable on a leg to this peer.

@@ -28,6 +28,7 @@ mod probes;
 mod races;
 mod registrar;
 mod reliable;
+mod replaces;
 mod session_timers;
 mod soak;
 mod transactions;

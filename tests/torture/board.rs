@@ -217,6 +217,7 @@ fn snapshot() -> Snapshot {
         probe: std::time::Duration::ZERO,
         caps: CapsWish::default(),
         reliable: Reliable::default(),
+        replaces: false,
     };
     let phone = Phone {
         extension: "1001".into(),
@@ -226,6 +227,7 @@ fn snapshot() -> Snapshot {
         ring_timeout: None,
         rights: Rights::default(),
         reliable: Reliable::default(),
+        pickup_groups: Vec::new(),
     };
     Snapshot {
         sip: SipSettings { authenticate_options: true, ..SipSettings::default() },

@@ -382,6 +382,7 @@ pub(super) fn snapshot(drafts: Drafts) -> Snapshot {
             ring_timeout: draft.ring_timeout,
             rights: draft.rights,
             reliable: draft.reliable,
+            pickup_groups: draft.pickup_groups,
         };
         Some((extension, phone))
     });
@@ -402,6 +403,7 @@ pub(super) fn snapshot(drafts: Drafts) -> Snapshot {
             probe: draft.probe,
             caps: draft.caps,
             reliable: draft.reliable,
+            replaces: draft.replaces,
         })
     });
     let numbers = drafts.numbers.into_iter().filter_map(|draft| {

@@ -24,6 +24,7 @@ pub(super) struct PhoneDraft {
     pub(super) ring_timeout: Option<Duration>,
     pub(super) rights: Rights,
     pub(super) reliable: Reliable,
+    pub(super) pickup_groups: Vec<String>,
 }
 
 /// `[[trunk]]` as it is decoded.
@@ -44,6 +45,7 @@ pub(super) struct TrunkDraft {
     pub(super) probe: Duration,
     pub(super) caps: CapsWish,
     pub(super) reliable: Reliable,
+    pub(super) replaces: bool,
 }
 
 impl Default for TrunkDraft {
@@ -66,6 +68,7 @@ impl Default for TrunkDraft {
             probe: Duration::from_secs(60),
             caps: CapsWish::default(),
             reliable: Reliable::default(),
+            replaces: false,
         }
     }
 }
@@ -178,6 +181,17 @@ pub(super) static PHONE: &[Item<PhoneDraft>] = &[
         Given::Default { shows: |p| reliable_word(p.reliable) },
         |p, text| value::reliable(text.value).map(|reliable| p.reliable = reliable),
         "When ringing is acknowledged by PRACK (100rel): where the phone requires it, wherever it supports it, or never.",
+    ),
+    Item::texts(
+        "pickup_groups",
+        "names of groups",
+        (0, 32),
+        Given::Optional { example: "[\"sales\"]" },
+        |p, text| {
+            p.pickup_groups.push(value::token(text.value)?);
+            Ok(())
+        },
+        "What rings at a phone may be picked up by phones that share a group with it; without, by its own devices.",
     ),
 ];
 
@@ -301,6 +315,12 @@ pub(super) static TRUNK: &[Item<TrunkDraft>] = &[
         Given::Default { shows: |t| reliable_word(t.reliable) },
         |t, text| value::reliable(text.value).map(|reliable| t.reliable = reliable),
         "When ringing is acknowledged by PRACK (100rel): where the carrier requires it, wherever it supports it, or never.",
+    ),
+    Item::flag(
+        "replaces",
+        |t, yes| t.replaces = yes,
+        |t| t.replaces.to_string(),
+        "Whether its INVITEs with Replaces may take the place of a party here, as a transfer from another system does.",
     ),
 ];
 

@@ -86,8 +86,8 @@ impl Call {
         let Some(leg) = self.branches.get_mut(index) else { return Ok(()) };
         let sdp = match body {
             Some(body) => leg.negotiator.answer_from_peer(body)?.sdp,
-            // Its 183 carried the answer already.
-            None => leg.negotiator.remote().cloned().ok_or(SdpRefusal::NoOffer)?,
+            // Its 183 carried the answer already, or it picked the call up.
+            None => leg.negotiator.agreed_remote().ok_or(SdpRefusal::NoOffer)?,
         };
         if self.a.as_ref().is_some_and(|leg| leg.session.state() == State::Established) {
             // An operator's call, or a transfer: who is there already learns only of a change.

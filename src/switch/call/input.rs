@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Leg;
+use super::{Leg, Replacement};
 use crate::proto::sip::auth::client::Credentials;
 use crate::proto::sip::endpoint::{ClientKey, Failure, ServerKey};
 use crate::proto::sip::header::HeaderName;
@@ -199,6 +199,8 @@ pub enum Input {
         /// What the ports are bound to that await it there.
         bound: IpAddr,
     },
+    /// An INVITE wants the place of one of its legs.
+    Replace(Box<Replacement>),
     /// The answer to [`Output::Fetch`].
     Fetched(Result<Box<Leg>, &'static Cause>),
     /// The media ports are open.

@@ -14,6 +14,7 @@ mod input;
 mod leg;
 mod modify;
 mod output;
+mod replace;
 mod setup;
 mod show;
 mod transfer;
@@ -41,6 +42,7 @@ use crate::switch::snapshot::Snapshot;
 pub use input::{Incoming, Input, Origin, Plan, Ports, Side, SideStats, Start, Target};
 pub use leg::Leg;
 pub use output::{Locate, MediaOp, Output, Phase};
+pub use replace::Replacement;
 pub use show::{LegView, View};
 
 /// Lines of a call's timeline; later ones are counted, not kept.
@@ -224,6 +226,7 @@ impl Call {
             }
             Input::Located(plan) => self.located(now, plan, out),
             Input::Wanted { leg, to, bound } => self.wanted(now, &leg, to, bound, out),
+            Input::Replace(wish) => self.replace(now, *wish, out),
             Input::Fetched(result) => self.fetched(now, result, out),
             Input::MediaOpened { a, b } => self.media_opened(now, a, b, out),
             Input::MediaRefused(why) => {
@@ -518,6 +521,7 @@ impl Call {
             timers: self.timers(),
             refreshing: self.snapshot.sip.refreshing,
             reliable: self.snapshot.reliable_for(peer),
+            replaces: self.snapshot.takes_replaces(peer),
         }
     }
 

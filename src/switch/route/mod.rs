@@ -168,6 +168,7 @@ mod tests {
             ring_timeout: None,
             rights: Rights::default(),
             reliable: Reliable::default(),
+            pickup_groups: Vec::new(),
         };
         let route = |pattern: &str, rewrite: Option<&str>| Route {
             name: pattern.into(),

@@ -94,6 +94,10 @@ impl Switchboard {
         if let Some((status, headers)) = refusal_of_form(&asked.request, refreshing) {
             return self.refuse(now, &asked, status, &headers, out);
         }
+        if asked.request.method() != &Method::Invite && asked.request.has(HeaderName::Replaces) {
+            // Nothing else can take a dialog's place (RFC 3891 §3).
+            return self.refuse(now, &asked, 400, &[], out);
+        }
         match asked.request.method() {
             Method::Register => self.register(now, &asked, out),
             Method::Invite => self.invite(now, asked, out),
@@ -117,13 +121,21 @@ impl Switchboard {
         asked: &Asked,
         out: &mut Vec<Output>,
     ) -> bool {
-        let is_closed = asked.request.method() == &Method::Invite
-            && asked.request.lists(HeaderName::Require, "100rel")
-            && self.snapshot.reliable_for(peer) == Reliable::No
-            && !self.is_emergency(&asked.request);
+        let request = &asked.request;
+        if request.method() != &Method::Invite || self.is_emergency(request) {
+            return false;
+        }
+        let closed: Vec<_> = [
+            ("100rel", self.snapshot.reliable_for(peer) == Reliable::No),
+            ("replaces", !self.snapshot.takes_replaces(peer)),
+        ]
+        .into_iter()
+        .filter(|(option, is_closed)| *is_closed && request.lists(HeaderName::Require, option))
+        .map(|(option, _)| option)
+        .collect();
+        let is_closed = !closed.is_empty();
         if is_closed {
-            let headers = [(HeaderName::Unsupported, "100rel".to_owned())];
-            self.refuse(now, asked, 420, &headers, out);
+            self.refuse(now, asked, 420, &[(HeaderName::Unsupported, closed.join(", "))], out);
         }
         is_closed
     }
@@ -290,7 +302,7 @@ fn refusal_of_form(
             let known: &[&str] = match request.method() {
                 Method::Register => &["outbound", "path"],
                 // Which of them are open to whom is known when it is known who asks.
-                Method::Invite => &["timer", "100rel"],
+                Method::Invite => &["timer", "100rel", "replaces"],
                 Method::Update => &["timer"],
                 _ => &[],
             };

@@ -43,6 +43,9 @@ impl Switchboard {
         let caller = self.caller_of(&origin, &asked.request);
         let max_forwards = asked.request.max_forwards().unwrap_or(70);
         let allowed = verdict.and_then(|()| self.is_own_identity(&origin, &asked.request));
+        if allowed.is_ok() && self.is_replacing(now, &origin, &caller, &asked, out) {
+            return;
+        }
         let Planned { plan, charges, remark, is_emergency } = match allowed {
             Err(cause) => Planned::refused(cause),
             Ok(()) if max_forwards == 0 => Planned::refused(&cause::LOOP),
@@ -362,6 +365,7 @@ impl Switchboard {
             if let Some(ip) = source {
                 self.guard.dialog(ip, false);
             }
+            self.dialog_ended(key);
         }
         for client in entry.invites {
             self.with_endpoint(now, out, |endpoint, events| {

@@ -12,6 +12,7 @@ mod meter;
 mod peers;
 mod probes;
 mod register;
+mod replaces;
 mod strays;
 mod targets;
 mod trunks;
@@ -154,6 +155,8 @@ pub struct Switchboard {
     peers: peers::Peers,
     /// Sessions that nobody wanted any more, latest last: transaction and the peer's tag.
     strays: VecDeque<(ClientKey, String)>,
+    /// Dialogs that are over, latest last.
+    ended: VecDeque<(String, String)>,
     guard: Guard,
     meter: Meter,
     /// Until when requests outside dialogs are refused for load.
@@ -202,6 +205,7 @@ impl Switchboard {
             probes: probes::Probes::default(),
             peers: peers::Peers::default(),
             strays: VecDeque::new(),
+            ended: VecDeque::new(),
             is_draining: false,
             dropped: 0,
             challenged: 0,

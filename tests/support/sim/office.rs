@@ -26,6 +26,7 @@ pub fn phone(extension: &str, name: &str) -> (String, Phone) {
         ring_timeout: None,
         rights: Rights::default(),
         reliable: Reliable::default(),
+        pickup_groups: Vec::new(),
     };
     (extension.to_owned(), phone)
 }
@@ -59,6 +60,7 @@ pub fn trunk(name: &str, mode: TrunkMode, peers: &[&str]) -> Trunk {
         probe: Duration::ZERO,
         caps: CapsWish::default(),
         reliable: Reliable::default(),
+        replaces: false,
     }
 }
 

@@ -90,6 +90,7 @@ names! {
     ReferredBy = "Referred-By", b'b';
     ReferSub = "Refer-Sub";
     Replaces = "Replaces";
+    Join = "Join";
     InfoPackage = "Info-Package";
     RecvInfo = "Recv-Info";
     Event = "Event", b'o';

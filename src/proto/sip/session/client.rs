@@ -32,10 +32,8 @@ impl Session {
         builder.add(HeaderName::Contact, &self.setting.contact);
         builder.add(HeaderName::Allow, ALLOW);
         builder.add(HeaderName::UserAgent, &self.setting.user_agent);
+        builder.add(HeaderName::Supported, self.supported());
         self.timer.add_to_request(&mut builder);
-        if self.advertises_reliable {
-            builder.add(HeaderName::Supported, "100rel");
-        }
         for (name, value) in &invite.headers {
             builder.add(*name, value);
         }
@@ -46,6 +44,16 @@ impl Session {
         let (dest, request) = (invite.dest.clone(), builder.finish_sdp(body));
         self.invite = Some(invite);
         out.push(Out::Send { client, dest, method: Method::Invite, request });
+    }
+
+    /// What we say that we support: only what is on for this peer (RFC 3261 §20.37).
+    pub(super) fn supported(&self) -> &'static str {
+        match (self.advertises_reliable, self.setting.replaces) {
+            (true, true) => "timer, 100rel, replaces",
+            (true, false) => "timer, 100rel",
+            (false, true) => "timer, replaces",
+            (false, false) => "timer",
+        }
     }
 
     /// Adds the credentials that the peer has asked for so far.

@@ -3,6 +3,14 @@
 use super::*;
 
 impl Session {
+    /// Is this the peer's tag, in the dialog or in an early one?
+    #[must_use]
+    pub fn is_with(&self, tag: &str) -> bool {
+        let is_early = || self.early.iter().any(|early| early.dialog.remote_tag == tag);
+        let asks = || self.open_request().and_then(Message::from_tag).is_some_and(|t| t == tag);
+        self.dialog.as_ref().map_or_else(|| is_early() || asks(), |d| d.remote_tag == tag)
+    }
+
     /// A request of the peer while only early dialogs exist.
     pub(super) fn early_request(&mut self, now: Instant, open: OpenServer, out: &mut Vec<Out>) {
         let method = open.request.method();

@@ -207,6 +207,8 @@ pub struct Setting {
     pub refreshing: Refreshing,
     /// When provisional responses are reliable.
     pub reliable: Reliable,
+    /// May the peer's INVITEs replace dialogs of ours?
+    pub replaces: bool,
 }
 
 /// An INVITE to send.
@@ -546,7 +548,8 @@ impl Session {
             builder.add(HeaderName::Contact, &self.setting.contact);
             if has_session && status >= 200 {
                 builder.add(HeaderName::Allow, ALLOW);
-                self.timer.add_to_success(&open.request, &mut builder);
+                let replaces = self.setting.replaces;
+                self.timer.add_to_success(&open.request, replaces, &mut builder);
             }
         }
         builder.add(HeaderName::Server, &self.setting.user_agent);

@@ -7,6 +7,7 @@ fn session(owns_call_id: bool) -> Session {
         timers: Timers::default(),
         refreshing: Refreshing::default(),
         reliable: Reliable::default(),
+        replaces: false,
     };
     let mut session = Session::empty(setting, Tokens::new([7; 32]), State::Established);
     session.owns_call_id = owns_call_id;
