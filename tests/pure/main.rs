@@ -26,6 +26,7 @@ mod offers;
 mod operator;
 mod probes;
 mod races;
+mod reasons;
 mod registrar;
 mod reliable;
 mod replaces;

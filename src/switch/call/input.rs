@@ -9,6 +9,7 @@ use super::{Leg, Replacement};
 use crate::proto::sip::auth::client::Credentials;
 use crate::proto::sip::endpoint::{ClientKey, Failure, ServerKey};
 use crate::proto::sip::header::HeaderName;
+use crate::proto::sip::header::reason::Reasons;
 use crate::proto::sip::message::Message;
 use crate::proto::sip::transport::{Dest, Flow};
 use crate::switch::cause::Cause;
@@ -172,8 +173,8 @@ pub enum Input {
         /// Where it came from.
         flow: Flow,
     },
-    /// The peer cancelled this INVITE of its, the first one or a later one.
-    Cancelled(ServerKey),
+    /// The peer cancelled this INVITE of its, the first one or a later one, for these reasons.
+    Cancelled(ServerKey, Reasons),
     /// A response to a request of the call.
     Response {
         /// The request's transaction.

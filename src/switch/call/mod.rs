@@ -14,6 +14,7 @@ mod input;
 mod leg;
 mod modify;
 mod output;
+mod redirect;
 mod replace;
 mod setup;
 mod show;
@@ -126,7 +127,11 @@ pub struct Call {
     reoffer_due: bool,
     /// The best refusal so far, and the status it came with.
     refusal: Option<(&'static Cause, u16)>,
-    redirects: u8,
+    elsewhere: redirect::Elsewhere,
+    /// The Q.850 cause that a peer gave, and the cause here that it goes with.
+    told_q850: Option<(&'static str, u8)>,
+    /// The caller said that its call was answered on another device.
+    is_answered_elsewhere: bool,
     is_emergency: bool,
     ring_deadline: Option<Instant>,
     try_deadline: Option<Instant>,
@@ -174,7 +179,9 @@ impl Call {
             given: Vec::new(),
             reoffer_due: false,
             refusal: None,
-            redirects: 0,
+            elsewhere: redirect::Elsewhere::default(),
+            told_q850: None,
+            is_answered_elsewhere: false,
             is_emergency: start.is_emergency,
             ring_deadline: None,
             try_deadline: None,
@@ -215,7 +222,7 @@ impl Call {
             Input::Request { server, request, flow } => {
                 self.request(now, server, request, flow, out)
             }
-            Input::Cancelled(server) => self.cancelled(now, server, out),
+            Input::Cancelled(server, why) => self.cancelled(now, server, why, out),
             Input::Response { client, response } => self.response(now, client, &response, out),
             Input::Failed { client, why } => {
                 if let Some(at) = self.leg_of(client) {

@@ -87,6 +87,7 @@ impl Call {
         self.refusal = None;
         self.ring_deadline = Some(now + ASKED_MAX);
         self.groups.clear();
+        self.elsewhere.clear();
         self.dialled.clone_from(&dialled);
         out.push(Output::Locate(Locate { dialled, by, shown }));
     }
@@ -184,6 +185,7 @@ impl Call {
         out: &mut Vec<Output>,
     ) {
         let Some(mut transfer) = self.transfer.take() else { return };
+        self.elsewhere.clear();
         self.ring_deadline = None;
         self.try_deadline = None;
         self.note(now, "", "transfer.failed", cause.text);

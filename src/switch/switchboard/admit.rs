@@ -164,8 +164,25 @@ impl Switchboard {
             (HeaderName::Accept, "application/sdp".to_owned()),
             (HeaderName::AcceptEncoding, "identity".to_owned()),
             (HeaderName::AcceptLanguage, "en".to_owned()),
+            (HeaderName::Supported, self.supported()),
         ];
         self.refuse(now, asked, 200, &headers, out);
+    }
+
+    /// What is on for anybody here: who asks need not have said who it is.
+    fn supported(&self) -> String {
+        let snapshot = &self.snapshot;
+        let is_reliable = |reliable| reliable != Reliable::No;
+        let mut options = vec!["timer"];
+        if snapshot.phones.values().any(|phone| is_reliable(phone.reliable))
+            || snapshot.trunks.iter().any(|trunk| is_reliable(trunk.reliable))
+        {
+            options.push("100rel");
+        }
+        if !snapshot.phones.is_empty() || snapshot.trunks.iter().any(|trunk| trunk.replaces) {
+            options.push("replaces");
+        }
+        options.join(", ")
     }
 
     /// Finds out who sent a request; where that fails the request has been answered.

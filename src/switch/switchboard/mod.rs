@@ -420,9 +420,9 @@ impl Switchboard {
                     );
                 }
             }
-            E::Cancel { server, owner } => {
+            E::Cancel { server, owner, reasons } => {
                 if let Some(Owner(call)) = owner {
-                    to_call(CallId(call), call::Input::Cancelled(server), out);
+                    to_call(CallId(call), call::Input::Cancelled(server, reasons), out);
                 }
             }
             E::Response { client, owner, response } if owner == NOBODY => {

@@ -2,6 +2,7 @@
 
 pub mod name_addr;
 pub mod params;
+pub mod reason;
 pub mod values;
 pub mod via;
 

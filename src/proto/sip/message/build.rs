@@ -213,6 +213,8 @@ pub const fn reason_phrase(status: u16) -> &'static str {
         603 => "Decline",
         604 => "Does Not Exist Anywhere",
         606 => "Not Acceptable",
+        607 => "Unwanted",
+        608 => "Rejected",
         _ => match status / 100 {
             1 => "Progress",
             2 => "OK",

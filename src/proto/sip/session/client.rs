@@ -97,6 +97,7 @@ impl Session {
                 self.send_invite(out);
             }
             status => {
+                self.peer_reasons = Reasons::of(response);
                 let was_outgoing = self.state == State::Outgoing;
                 if matches!(self.state, State::Outgoing | State::Cancelling) {
                     self.state = State::Over;

@@ -29,7 +29,7 @@ impl Session {
             (State::Incoming | State::Outgoing, Method::Update) => self.early_update(open, out),
             (State::Incoming | State::Outgoing, Method::Info) => self.receive_info(&open, out),
             (State::Incoming | State::Outgoing, Method::Options) => {
-                self.respond_with(&open, 200, &[(HeaderName::Allow, ALLOW.to_owned())], out);
+                self.receive_options(&open, out);
             }
             (State::Incoming, Method::Invite) => {
                 // A second INVITE before the first one's final response (RFC 3261 §14.2).

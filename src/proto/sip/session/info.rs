@@ -1,4 +1,5 @@
-//! INFO inside a dialog (RFC 6086): digits, and the empty one that keeps a session alive.
+//! INFO inside a dialog (RFC 6086): digits, and the empty one that keeps a session alive; OPTIONS there, and
+//! what the peer allows.
 //!
 //! No info package is served. Digits come in the two forms that phones had before there were packages.
 
@@ -125,6 +126,16 @@ impl Session {
         let client = ClientKey(self.tokens.next_u64());
         out.push(Out::Send { client, dest, method: Method::Info, request });
         true
+    }
+
+    /// OPTIONS inside a dialog: what could be done in it (RFC 3261 §11.2).
+    pub(super) fn receive_options(&self, open: &OpenServer, out: &mut Vec<Out>) {
+        let headers = [
+            (HeaderName::Allow, ALLOW.to_owned()),
+            (HeaderName::Accept, format!("application/sdp, {ACCEPTED}")),
+            (HeaderName::Supported, self.supported().to_owned()),
+        ];
+        self.respond_with(open, 200, &headers, out);
     }
 
     pub(super) fn note_allow(&mut self, message: &Message) {

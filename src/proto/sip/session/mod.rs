@@ -22,6 +22,7 @@ use super::auth::client::Credentials;
 use super::dialog::Dialog;
 use super::endpoint::{ClientKey, Failure, ServerKey};
 use super::header::HeaderName;
+use super::header::reason::Reasons;
 use super::message::build::{Builder, reason_phrase};
 use super::message::{Message, Packet};
 use super::method::Method;
@@ -327,6 +328,7 @@ pub struct Session {
     peer_allows_update: bool,
     /// May it be sent INFO?
     peer_allows_info: bool,
+    peer_reasons: Reasons,
 }
 
 impl Session {
@@ -365,6 +367,7 @@ impl Session {
             owns_call_id: false,
             peer_allows_update: false,
             peer_allows_info: false,
+            peer_reasons: Reasons::default(),
         }
     }
 
@@ -443,13 +446,7 @@ impl Session {
             Method::Info => self.receive_info(&open, out),
             // Of an 18x that the 2xx overtook.
             Method::Prack => self.receive_prack(now, open, out),
-            Method::Options => {
-                let headers = [
-                    (HeaderName::Allow, ALLOW.to_owned()),
-                    (HeaderName::Accept, "application/sdp".to_owned()),
-                ];
-                self.respond_with(&open, 200, &headers, out);
-            }
+            Method::Options => self.receive_options(&open, out),
             _ => self.respond_with(&open, 405, &[(HeaderName::Allow, ALLOW.to_owned())], out),
         }
     }
