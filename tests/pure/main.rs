@@ -21,6 +21,7 @@ mod emergency;
 mod forks;
 mod info;
 mod located;
+mod lossy;
 mod methods;
 mod offers;
 mod operator;
