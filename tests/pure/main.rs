@@ -30,6 +30,7 @@ mod races;
 mod reasons;
 mod registrar;
 mod reliable;
+mod reliable_legs;
 mod replaces;
 mod session_timers;
 mod soak;

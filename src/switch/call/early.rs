@@ -42,10 +42,10 @@ impl Call {
         }
         let far = self.a.as_ref().and_then(|leg| leg.negotiator.agreed_remote());
         let leg = self.branches.get_mut(index)?;
-        let answer = match &far {
-            Some(far) => leg.negotiator.answer_to_peer(far, address),
-            None => leg.negotiator.answer_locally(address),
-        };
+        let common = far.and_then(|far| leg.negotiator.answer_to_peer(&far, address).ok());
+        // What the caller agreed to is what another branch offered it: it may well speak this one's codecs too,
+        // and is asked by a re-INVITE if this one answers.
+        let answer = common.map_or_else(|| leg.negotiator.answer_locally(address), Ok);
         match answer {
             Ok(answer) => {
                 self.on_session(now, At::B(index), out, |session, sip| {
@@ -131,7 +131,14 @@ impl Call {
         let owes = |leg: &&mut Leg| leg.negotiator.owes_answer();
         let leg = self.branches.get_mut(index).filter(owes);
         let (Some(far), Some(address), Some(leg)) = (far, address, leg) else { return };
-        match leg.negotiator.answer_to_peer(&far, address) {
+        let mut is_other = false;
+        let common = leg.negotiator.answer_to_peer(&far, address);
+        let answer = common.or_else(|_| {
+            is_other = true;
+            leg.negotiator.answer_locally(address)
+        });
+        self.reoffer_due |= is_other;
+        match answer {
             Ok(body) => {
                 self.on_session(now, At::B(index), out, |session, sip| {
                     session.acknowledge(Some(&body), sip)

@@ -460,7 +460,10 @@ impl Call {
             (At::B(index), E::Progress { status, body, is_offer }) => {
                 self.progress(now, index, status, body.as_deref().map(|b| (b, is_offer)), out)
             }
-            (At::A | At::First(_), E::Progress { .. }) => self.ringing(now, out),
+            (At::First(index), E::Progress { body, .. }) => {
+                self.first_progress(now, index, body.as_deref(), out)
+            }
+            (At::A, E::Progress { .. }) => self.ringing(now, out),
             (At::B(index), E::Answered { body }) => self.answered(now, index, body.as_deref(), out),
             (At::First(index), E::Answered { body }) => {
                 self.first_answered(now, index, body.as_deref(), out)
