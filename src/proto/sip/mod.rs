@@ -13,6 +13,7 @@ pub mod message;
 pub mod method;
 pub mod registration;
 pub mod session;
+pub mod subscription;
 pub mod transaction;
 pub mod transport;
 pub mod uri;
