@@ -12,8 +12,10 @@
 mod sim;
 
 mod scene;
+mod watch;
 
 mod abuse;
+mod blf;
 mod calls;
 mod cost;
 mod dialogs;
@@ -28,6 +30,7 @@ mod races;
 mod registrar;
 mod session_timers;
 mod soak;
+mod subscriptions;
 mod transactions;
 mod transfer;
 mod trunks;

@@ -33,6 +33,8 @@ pub(super) enum Verb {
     Phones,
     /// List trunks and whether they are up
     Trunks,
+    /// List who watches whose lamp or mailbox
+    Subscriptions,
     /// List live calls
     Calls,
     /// Show, place or end one call

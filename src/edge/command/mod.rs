@@ -31,6 +31,8 @@ pub enum Command {
     Phones,
     /// A list of [`reply::TrunkRow`].
     Trunks,
+    /// A list of [`reply::SubscriptionRow`].
+    Subscriptions,
     /// A list of [`reply::CallRow`].
     Calls,
     /// One call, live or ended: [`reply::CallDetail`].
@@ -78,6 +80,7 @@ const METHODS: &[(&str, &[&str])] = &[
     ("status", &[]),
     ("phones.list", &[]),
     ("trunks.list", &[]),
+    ("subscriptions.list", &[]),
     ("calls.list", &[]),
     ("call.show", &["call"]),
     ("call.originate", &["from", "to"]),
@@ -107,6 +110,7 @@ impl Command {
             "status" => Self::Status,
             "phones.list" => Self::Phones,
             "trunks.list" => Self::Trunks,
+            "subscriptions.list" => Self::Subscriptions,
             "calls.list" => Self::Calls,
             "call.show" => Self::CallShow { call: params.call("call")? },
             "call.originate" => {

@@ -15,6 +15,7 @@ fn every_method_becomes_its_command() {
     let grid = [
         ("status", json!({}), Command::Status),
         ("phones.list", json!(null), Command::Phones),
+        ("subscriptions.list", json!(null), Command::Subscriptions),
         ("trunks.list", json!([]), Command::Trunks),
         ("calls.list", json!({}), Command::Calls),
         ("call.show", json!({"call": "0000000000000abc"}), Command::CallShow { call }),
@@ -49,7 +50,7 @@ fn every_method_becomes_its_command() {
         assert_eq!(read(method, params), Ok(command), "{method}");
     }
     let tested = METHODS.len();
-    assert_eq!(tested, 13, "a new method needs a line above");
+    assert_eq!(tested, 14, "a new method needs a line above");
 }
 
 #[test]

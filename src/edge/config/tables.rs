@@ -144,6 +144,18 @@ pub(super) static PHONE: &[Item<PhoneDraft>] = &[
         },
         "Classes that this phone may dial, instead of dial.allow.",
     ),
+    Item::list(
+        "watch",
+        "text",
+        (0, 1_000),
+        Given::Optional { example: "[\"1002\", \"1003\"]" },
+        |p| p.rights.watch = Some(Vec::new()),
+        |p, text| {
+            p.rights.watch.get_or_insert_default().push(value::token(text.value)?);
+            Ok(())
+        },
+        "Extensions whose lamps (BLF) and mailboxes it may watch beside its own; all if absent.",
+    ),
     Item::whole_or_none(
         "outside_calls_max",
         (0, 10_000),

@@ -7,8 +7,8 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::edge::command::reply::{
     CallDetail, CallRow, ContactRow, DoctorReply, DoctorRow, GuardReply, GuardRow, LegRow,
-    OriginateReply, PhoneRow, RecordsReply, ReloadReply, SegmentRow, StatusReply, TimelineRow,
-    TrunkRow, rfc3339,
+    OriginateReply, PhoneRow, RecordsReply, ReloadReply, SegmentRow, StatusReply, SubscriptionRow,
+    TimelineRow, TrunkRow, rfc3339,
 };
 use crate::edge::command::{Command, CommandError};
 use crate::edge::config::{self, Diagnostic};
@@ -31,6 +31,7 @@ impl SwitchboardTask {
             Command::Status => self.status_with_answered(request),
             Command::Phones => request.answer(Ok(self.phones())),
             Command::Trunks => request.answer(Ok(self.trunks())),
+            Command::Subscriptions => request.answer(Ok(self.subscriptions())),
             Command::Calls => self.calls_list(request),
             Command::CallShow { call } => self.call_show(call, request),
             Command::CallOriginate { from, to } => {
@@ -167,6 +168,26 @@ impl SwitchboardTask {
                 }
             })
             .collect()
+    }
+
+    fn subscriptions(&self) -> Vec<SubscriptionRow> {
+        let now = self.tools.clock.now();
+        let views = self.switchboard.subscriptions().views();
+        let mut rows: Vec<_> = views
+            .map(|view| SubscriptionRow {
+                watcher: view.watcher,
+                event: view.event.to_owned(),
+                watched: view.resource,
+                from: view.flow.map(|flow| format!("{}:{}", flow.transport.word(), flow.remote)),
+                expires_in_seconds: view.expires_at.since(now).as_secs(),
+                notified: view.notified.into(),
+                is_waiting: view.is_waiting,
+            })
+            .collect();
+        rows.sort_by(|a, b| {
+            (&a.watcher, &a.event, &a.watched).cmp(&(&b.watcher, &b.event, &b.watched))
+        });
+        rows
     }
 
     /// Asks a call's task to show itself.
@@ -355,6 +376,8 @@ impl SwitchboardTask {
                 row("call mailboxes overfull", self.overfull, Some(0)),
                 row("connections", self.sip.connections() as u64, None),
                 row("phones registered", counts.registered as u64, None),
+                row("subscriptions", counts.subscriptions as u64, None),
+                row("lines of calls", counts.lines as u64, none_left),
                 row("nonces remembered", counts.nonces as u64, None),
                 row("messages dropped", counts.dropped, None),
                 row("requests challenged", counts.challenged, None),

@@ -10,6 +10,7 @@ mod first;
 mod hangup;
 mod input;
 mod leg;
+mod lines;
 mod modify;
 mod output;
 mod setup;
@@ -38,6 +39,7 @@ use crate::switch::snapshot::Snapshot;
 
 pub use input::{Incoming, Input, Origin, Plan, Ports, Side, SideStats, Start, Target};
 pub use leg::Leg;
+pub use lines::Line;
 pub use output::{Locate, MediaOp, Output, Phase};
 pub use show::{LegView, View};
 
@@ -134,6 +136,7 @@ pub struct Call {
     outcome: Option<(&'static Cause, HungUpBy, Instant)>,
     stats: Option<Box<[SideStats; 2]>>,
     is_recorded: bool,
+    told_lines: Vec<lines::ToldLine>,
     sip_out: Vec<session::Out>,
 }
 
@@ -181,12 +184,14 @@ impl Call {
             outcome: None,
             stats: None,
             is_recorded: false,
+            told_lines: Vec::new(),
             sip_out: Vec::new(),
         };
         if let Some((what, text)) = start.remark {
             call.note(now, "", what, text);
         }
         call.setup(now, start.incoming, start.plan, start.first, out);
+        call.tell_lines(out);
         call
     }
 
@@ -245,6 +250,7 @@ impl Call {
             Input::HangUp(cause, by) => self.fail(now, cause, None, by, out),
         }
         self.settle(now, out);
+        self.tell_lines(out);
     }
 
     /// When the call next wants [`Self::handle_timeout`].
@@ -281,6 +287,7 @@ impl Call {
             out.push(Output::Done);
         }
         self.settle(now, out);
+        self.tell_lines(out);
     }
 
     fn legs(&self) -> impl Iterator<Item = (At, &Leg)> {

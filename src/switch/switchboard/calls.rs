@@ -281,6 +281,11 @@ impl Switchboard {
                     }
                 }
             }
+            // What comes of a call that has been forgotten would stay for ever.
+            call::Output::Lines(lines) if self.calls.contains_key(&call) => {
+                self.lines_changed(now, call, lines, out)
+            }
+            call::Output::Lines(_) => {}
             call::Output::Answered(party) => self.call_talks(now, call, &party),
             call::Output::Locate(wanted) => self.locate(now, call, &wanted, out),
             call::Output::Fetch { replaces, by, bound } => {
@@ -351,6 +356,7 @@ impl Switchboard {
     /// has not cancelled is cancelled: nobody else could any more, and an open INVITE has no timer.
     pub fn forget(&mut self, now: Instant, call: CallId, out: &mut Vec<Output>) {
         let Some(entry) = self.calls.remove(&call) else { return };
+        self.lines_changed(now, call, Vec::new(), out);
         self.discharge(now, &entry.charges);
         for key in entry.dialogs {
             let source = self.dialogs.remove(&key).and_then(|dialog| dialog.counted);
