@@ -22,6 +22,7 @@ mod dialogs;
 mod emergency;
 mod forks;
 mod located;
+mod messages;
 mod methods;
 mod offers;
 mod operator;

@@ -10,7 +10,7 @@ use crate::proto::sip::uri::{Scheme, Uri};
 use crate::switch::guard::Source;
 
 /// What phones may send us beside [`ALLOW`]; trunks may not.
-const ALLOW_PHONES: &str = "SUBSCRIBE";
+const ALLOW_PHONES: &str = "SUBSCRIBE, MESSAGE";
 
 /// A request with its transaction.
 #[derive(Debug)]
@@ -106,7 +106,7 @@ impl Switchboard {
             _ => match self.identify(now, &asked, out) {
                 Who::Answered => {}
                 Who::Wrong(_) => self.refuse(now, &asked, 403, &[], out),
-                Who::Known(origin) => self.other_request(now, &origin, &asked, out),
+                Who::Known(origin) => self.other_request(now, &origin, asked, out),
             },
         }
     }
@@ -122,21 +122,22 @@ impl Switchboard {
         &mut self,
         now: Instant,
         origin: &Origin,
-        asked: &Asked,
+        asked: Asked,
         out: &mut Vec<Output>,
     ) {
         let allow = [(HeaderName::Allow, ALLOW.to_owned())];
         match (asked.request.method(), origin) {
-            (Method::Options, _) => self.options(now, asked, out),
-            (Method::Subscribe, Origin::Phone(phone)) => self.subscribe(now, phone, asked, out),
+            (Method::Options, _) => self.options(now, &asked, out),
+            (Method::Subscribe, Origin::Phone(phone)) => self.subscribe(now, phone, &asked, out),
+            (Method::Message, Origin::Phone(phone)) => self.message(now, phone, asked, out),
             (Method::Bye | Method::Update | Method::Prack | Method::Notify | Method::Info, _) => {
-                self.refuse(now, asked, 481, &[], out)
+                self.refuse(now, &asked, 481, &[], out)
             }
             // Inside a call only: outside it would let anybody have calls placed.
-            (Method::Refer, _) => self.refuse(now, asked, 403, &[], out),
+            (Method::Refer, _) => self.refuse(now, &asked, 403, &[], out),
             // What we do not even recognise is 501; what we recognise and do not serve 405 (§8.2.1).
-            (Method::Other(_), _) => self.refuse(now, asked, 501, &allow, out),
-            _ => self.refuse(now, asked, 405, &allow, out),
+            (Method::Other(_), _) => self.refuse(now, &asked, 501, &allow, out),
+            _ => self.refuse(now, &asked, 405, &allow, out),
         }
     }
 

@@ -185,7 +185,11 @@ impl Switchboard {
     }
 
     /// May the From of a phone's call name whom it names? Anonymous is nobody else.
-    fn is_own_identity(&self, origin: &Origin, request: &Message) -> Result<(), &'static Cause> {
+    pub(super) fn is_own_identity(
+        &self,
+        origin: &Origin,
+        request: &Message,
+    ) -> Result<(), &'static Cause> {
         let Origin::Phone(extension) = origin else { return Ok(()) };
         let Some(user) = from_user(request) else { return Ok(()) };
         let rights = self.snapshot.phone(extension).map(|phone| &phone.rights);
@@ -200,7 +204,7 @@ impl Switchboard {
 
     /// Who calls: a phone is who it logged in as, or one of its identities, whatever else it claims; a trunk's
     /// caller is its From.
-    fn caller_of(&self, origin: &Origin, request: &Message) -> Caller {
+    pub(super) fn caller_of(&self, origin: &Origin, request: &Message) -> Caller {
         let from = request.text(HeaderName::From).unwrap_or_default();
         let from = NameAddr::parse(&from).ok();
         let display =

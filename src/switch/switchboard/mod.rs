@@ -8,6 +8,7 @@ mod admit;
 mod calls;
 mod gate;
 mod handover;
+mod messages;
 mod meter;
 mod peers;
 mod probes;
@@ -121,6 +122,8 @@ pub struct Counts {
     pub dialogs: usize,
     /// Addresses of record with bindings.
     pub registered: usize,
+    /// Messages between phones that nobody has answered yet.
+    pub messages: usize,
     /// Live subscriptions.
     pub subscriptions: usize,
     /// Calls or extensions that are noted as being on the line: none without a call.
@@ -144,6 +147,7 @@ pub struct Switchboard {
     authenticator: Authenticator,
     registrar: Registrar,
     subscriptions: Subscriptions,
+    messages: messages::Messages,
     snapshot: Arc<Snapshot>,
     tokens: Tokens,
     /// The wall clock at [`Instant::START`].
@@ -199,6 +203,7 @@ impl Switchboard {
             no_secret: tokens.call_id(),
             guard: Guard::new(snapshot.guard.clone(), tokens.fork()),
             subscriptions: Subscriptions::new(tokens.fork(), user_agent.clone()),
+            messages: messages::Messages::default(),
             meter: Meter::default(),
             busy_until: Instant::START,
             shed: 0,
@@ -311,6 +316,7 @@ impl Switchboard {
             calls: self.calls.len(),
             dialogs: self.dialogs.len(),
             registered: self.registrar.len(),
+            messages: self.messages.len(),
             subscriptions: self.subscriptions.len(),
             lines: self.subscriptions.lines(),
             nonces: self.authenticator.remembered(),
@@ -435,7 +441,9 @@ impl Switchboard {
                 }
             }
             E::Response { client, owner, response } if owner == NOBODY => {
-                if !self.notify_answered(now, client, &response, out) {
+                if !self.notify_answered(now, client, &response, out)
+                    && !self.message_answered(now, client, &response, out)
+                {
                     self.registrant_answered(now, client, &response, out);
                     self.probe_answered(client, &response, out);
                 }
@@ -444,7 +452,9 @@ impl Switchboard {
                 self.call_answered(now, client, CallId(owner.0), response, out);
             }
             E::Failed { client, owner, why } if owner == NOBODY => {
-                if !self.notify_failed(now, client, why, out) {
+                if !self.notify_failed(now, client, why, out)
+                    && !self.message_failed(now, client, why, out)
+                {
                     self.registrant_failed(now, client, why, out);
                     self.probe_failed(client, why, out);
                 }
