@@ -27,6 +27,7 @@ mod methods;
 mod offers;
 mod operator;
 mod probes;
+mod quality;
 mod races;
 mod registrar;
 mod session_timers;

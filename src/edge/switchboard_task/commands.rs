@@ -377,6 +377,7 @@ impl SwitchboardTask {
                 row("connections", self.sip.connections() as u64, None),
                 row("phones registered", counts.registered as u64, None),
                 row("messages being relayed", counts.messages as u64, None),
+                row("publications", counts.publications as u64, None),
                 row("subscriptions", counts.subscriptions as u64, None),
                 row("lines of calls", counts.lines as u64, none_left),
                 row("nonces remembered", counts.nonces as u64, None),

@@ -11,6 +11,7 @@ pub mod locals;
 pub mod locate;
 pub mod message;
 pub mod method;
+pub mod quality;
 pub mod registration;
 pub mod session;
 pub mod subscription;

@@ -247,6 +247,12 @@ impl Call {
                 self.media = Media::Closed;
                 self.stats = Some(stats);
             }
+            Input::Reported { leg, text } => {
+                let found = self.legs().find(|(_, known)| known.key() == leg);
+                if let Some(label) = found.map(|(_, leg)| leg.label.clone()) {
+                    self.note(now, &label, "media.reported", text);
+                }
+            }
             Input::HangUp(cause, by) => self.fail(now, cause, None, by, out),
         }
         self.settle(now, out);

@@ -77,6 +77,13 @@ impl Lines {
         self.by_extension.get(extension).is_some_and(|entries| entries.contains_key(&key))
     }
 
+    /// The call that an extension is on with this Call-ID, and our tag there.
+    pub(super) fn find(&self, extension: &str, call_id: &str) -> Option<(CallId, String)> {
+        let from = (call_id.to_owned(), String::new());
+        let (key, (call, _)) = self.by_extension.get(extension)?.range(from..).next()?;
+        (key.0 == call_id).then(|| (*call, key.1.clone()))
+    }
+
     /// Calls with a line, and extensions: nothing without a call.
     pub(super) fn len(&self) -> usize {
         self.by_call.len().max(self.by_extension.len())

@@ -305,6 +305,12 @@ impl Subscriptions {
         self.lines.give(from, key, to);
     }
 
+    /// The call that a phone is on with this Call-ID, and our tag there.
+    #[must_use]
+    pub fn line_of(&self, extension: &str, call_id: &str) -> Option<(CallId, String)> {
+        self.lines.find(extension, call_id)
+    }
+
     /// A mailbox holds this now. Whoever keeps the messages calls it; until then every mailbox is empty.
     pub fn mailbox_changed(
         &mut self,
@@ -360,7 +366,7 @@ impl Subscriptions {
     ) -> bool {
         let Some(id) = self.clients.remove(&client) else { return false };
         let Some(entry) = self.entries.get_mut(&id) else { return true };
-        entry.notifier.unanswered(why == Failure::Transport);
+        entry.is_owed |= entry.notifier.unanswered(why == Failure::Transport);
         if entry.notifier.is_ending() {
             // Nobody is there to be told of the end.
             self.remove(id);

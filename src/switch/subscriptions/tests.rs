@@ -3,7 +3,7 @@ use crate::proto::sip::message::Parsed;
 use crate::proto::sip::transport::Transport;
 
 fn flow() -> Flow {
-    let (local, remote) = (([10, 0, 0, 1], 5060).into(), ([10, 0, 0, 11], 5060).into());
+    let (local, remote) = (([10, 0, 0, 1], 5060).into(), ([203, 0, 113, 9], 4_000).into());
     Flow { transport: Transport::Udp, listener: 0, local, remote, connection: 0 }
 }
 
@@ -74,4 +74,19 @@ fn an_answer_to_something_else_is_not_ours() {
     );
     assert!(!all.answered(Instant::START, ClientKey(7), &answer, &mut Vec::new()));
     assert!(!all.failed(Instant::START, ClientKey(7), Failure::Transport, &mut Vec::new()));
+}
+
+/// A connection that broke, a NAT that forgot: the phone is tried where it says that it is, once.
+#[test]
+fn a_broken_way_is_left_for_the_contact() {
+    let (mut all, mut out) = (Subscriptions::new([1; 32], "test".into()), Vec::new());
+    add(&mut all, 1, "1001", &mut out);
+    let first = out.pop().unwrap();
+    assert_eq!(first.dest, Dest::Flow(flow()));
+    assert!(all.failed(Instant::START, first.client, Failure::Transport, &mut out));
+    let second = out.pop().unwrap();
+    assert_eq!(second.dest.address(), Some(([10, 0, 0, 11], 5060).into()));
+    assert!(all.failed(Instant::START, second.client, Failure::Transport, &mut out));
+    assert!(out.is_empty(), "nothing has changed, and there is no other way");
+    assert_eq!(all.len(), 1);
 }

@@ -10,7 +10,7 @@ use crate::proto::sip::uri::{Scheme, Uri};
 use crate::switch::guard::Source;
 
 /// What phones may send us beside [`ALLOW`]; trunks may not.
-const ALLOW_PHONES: &str = "SUBSCRIBE, MESSAGE";
+const ALLOW_PHONES: &str = "SUBSCRIBE, MESSAGE, PUBLISH";
 
 /// A request with its transaction.
 #[derive(Debug)]
@@ -130,6 +130,7 @@ impl Switchboard {
             (Method::Options, _) => self.options(now, &asked, out),
             (Method::Subscribe, Origin::Phone(phone)) => self.subscribe(now, phone, &asked, out),
             (Method::Message, Origin::Phone(phone)) => self.message(now, phone, asked, out),
+            (Method::Publish, Origin::Phone(phone)) => self.publish(now, phone, &asked, out),
             (Method::Bye | Method::Update | Method::Prack | Method::Notify | Method::Info, _) => {
                 self.refuse(now, &asked, 481, &[], out)
             }

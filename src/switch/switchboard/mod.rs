@@ -12,6 +12,7 @@ mod messages;
 mod meter;
 mod peers;
 mod probes;
+mod publish;
 mod register;
 mod strays;
 mod subscribe;
@@ -124,6 +125,8 @@ pub struct Counts {
     pub registered: usize,
     /// Messages between phones that nobody has answered yet.
     pub messages: usize,
+    /// Entity tags of what phones published.
+    pub publications: usize,
     /// Live subscriptions.
     pub subscriptions: usize,
     /// Calls or extensions that are noted as being on the line: none without a call.
@@ -148,6 +151,7 @@ pub struct Switchboard {
     registrar: Registrar,
     subscriptions: Subscriptions,
     messages: messages::Messages,
+    publications: publish::Publications,
     snapshot: Arc<Snapshot>,
     tokens: Tokens,
     /// The wall clock at [`Instant::START`].
@@ -204,6 +208,7 @@ impl Switchboard {
             guard: Guard::new(snapshot.guard.clone(), tokens.fork()),
             subscriptions: Subscriptions::new(tokens.fork(), user_agent.clone()),
             messages: messages::Messages::default(),
+            publications: publish::Publications::default(),
             meter: Meter::default(),
             busy_until: Instant::START,
             shed: 0,
@@ -317,6 +322,7 @@ impl Switchboard {
             dialogs: self.dialogs.len(),
             registered: self.registrar.len(),
             messages: self.messages.len(),
+            publications: self.publications.len(),
             subscriptions: self.subscriptions.len(),
             lines: self.subscriptions.lines(),
             nonces: self.authenticator.remembered(),
@@ -368,7 +374,9 @@ impl Switchboard {
         let peers = self.peers.next_timeout();
         let probes = self.probes.next_timeout();
         let guard = self.guard.next_timeout();
-        let own = [registrants, peers, probes, guard, self.subscriptions.next_timeout()];
+        let publications = self.publications.next_timeout();
+        let subscriptions = self.subscriptions.next_timeout();
+        let own = [registrants, peers, probes, guard, publications, subscriptions];
         [self.endpoint.next_timeout(), self.registrar.next_timeout()]
             .into_iter()
             .chain(own)
@@ -386,6 +394,7 @@ impl Switchboard {
         self.refresh_peers(now, out);
         self.run_probes(now, out);
         self.subscriptions_due(now, out);
+        self.publications.handle_timeout(now);
         self.guard.handle_timeout(now);
         self.guard_events(out);
     }

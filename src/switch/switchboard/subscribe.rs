@@ -125,9 +125,14 @@ impl Switchboard {
         self.respond(now, asked, 200, "OK", &headers, out);
     }
 
-    /// For how long a subscription is granted, as registrations are; zero ends it. If it is too short, the
+    /// For how long a subscription or a publication is granted, as registrations are; zero ends it. If it is too short, the
     /// request has been answered.
-    fn span_of(&mut self, now: Instant, asked: &Asked, out: &mut Vec<Output>) -> Option<Duration> {
+    pub(super) fn span_of(
+        &mut self,
+        now: Instant,
+        asked: &Asked,
+        out: &mut Vec<Output>,
+    ) -> Option<Duration> {
         let sip = &self.snapshot.sip;
         let Some(seconds) = asked.request.expires() else { return Some(sip.expires_default) };
         let wanted = Duration::from_secs(seconds.into());

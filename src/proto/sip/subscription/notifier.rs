@@ -4,6 +4,7 @@ use super::{EventHeader, Reason};
 use crate::proto::sip::dialog::{Dialog, OutOfOrder};
 use crate::proto::sip::endpoint::ClientKey;
 use crate::proto::sip::header::HeaderName;
+use crate::proto::sip::header::values::CSEQ_MAX;
 use crate::proto::sip::message::{Message, Packet};
 use crate::proto::sip::method::Method;
 use crate::proto::sip::transport::{Dest, Flow};
@@ -53,7 +54,8 @@ impl Notifier {
     ) -> Option<Self> {
         let mut dialog = Dialog::from_request(request, tag, contact, Some(flow))?;
         let seconds = wall.0.saturating_sub(CSEQ_EPOCH) / 1_000_000;
-        let seconds = seconds.rem_euclid(i64::from(u32::MAX >> 1) - CSEQ_ROOM);
+        // A machine that lost its clock is back in 1970.
+        let seconds = seconds.max(0) % (i64::from(CSEQ_MAX) - CSEQ_ROOM);
         dialog.local_cseq = u32::try_from(seconds).unwrap_or(0);
         Some(Self { dialog, event, expires_at, open: None, ending: None, version: 0 })
     }
@@ -166,11 +168,9 @@ impl Notifier {
     }
 
     /// The NOTIFY that is under way got no answer, or could not be sent: the subscriber keeps what it has
-    /// until its time is over, and is tried at its Contact if the way that it came is broken.
-    pub fn unanswered(&mut self, is_broken: bool) {
+    /// until its time is over. True if the way that it came is broken, and there is another to its Contact.
+    pub fn unanswered(&mut self, is_broken: bool) -> bool {
         self.open = None;
-        if is_broken {
-            self.dialog.forget_flow();
-        }
+        is_broken && self.dialog.forget_flow()
     }
 }

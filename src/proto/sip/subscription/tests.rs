@@ -1,7 +1,11 @@
 use super::dialog_info::{Direction, Entry, Party, State, escape};
 use super::message_summary::{Counts, Summary};
 use super::*;
+use crate::proto::sip::endpoint::ClientKey;
 use crate::proto::sip::message::Parsed;
+use crate::proto::sip::message::build::with_via;
+use crate::proto::sip::transport::{Flow, Transport};
+use crate::proto::time::{Instant, Wall};
 
 fn subscribe(headers: &str) -> Message {
     let text = format!(
@@ -29,6 +33,36 @@ fn an_event_is_a_token_with_an_id() {
     assert_eq!(of("Dialog;id=a").map(|event| event.to_string()).as_deref(), Some("Dialog;id=a"));
     let (a, b) = (of("Dialog;id=a"), of("dialog;id=A"));
     assert!(!a.unwrap().is_same(&b.unwrap()), "an id is compared byte by byte");
+}
+
+/// Row 129: neither a restart nor a new year takes the numbers back.
+#[test]
+fn numbers_of_notifies_rise_with_the_clock() {
+    let flow = Flow {
+        transport: Transport::Udp,
+        listener: 0,
+        local: ([10, 0, 0, 1], 5060).into(),
+        remote: ([10, 0, 0, 11], 5060).into(),
+        connection: 0,
+    };
+    let first = |seconds: i64| {
+        let (request, event) = (subscribe("Event: dialog\r\n"), "dialog".to_owned());
+        let event = EventHeader { package: event, id: None };
+        let times = (Wall(seconds * 1_000_000), Instant::START);
+        let mut notifier = Notifier::new(&request, "t", "<sip:x@y>", flow, event, times).unwrap();
+        let sent = notifier.notify(Instant::START, ClientKey(1), "t", ("text/plain", ""));
+        let packet = with_via(&sent.unwrap().1, "SIP/2.0/UDP x;branch=z9hG4bKx");
+        match Message::parse(&packet) {
+            Parsed::Message(notify) => notify.cseq().number,
+            other => panic!("{other:?}"),
+        }
+    };
+    let new_year = 1_798_761_600;
+    let walls = [0, 1_735_689_600, 1_735_689_601, new_year - 1, new_year, 3_000_000_000];
+    let numbers = walls.map(first);
+    assert_eq!(numbers[0], numbers[1], "a clock that was never set counts from the beginning");
+    assert!(numbers[1..].is_sorted_by(|a, b| a < b), "{numbers:?}");
+    assert!(first(i64::MAX / 1_000_000) > 0 && first(i64::MIN / 1_000_000) > 0);
 }
 
 #[test]
