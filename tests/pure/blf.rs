@@ -1,8 +1,10 @@
 //! Lamps: what phones that watch others are told of their calls (RFC 4235).
 
 use crate::scene::{talking, two_phones, with_trunks};
-use crate::sim::office::{NUMBER, office};
-use crate::sim::phone::{Reply, ok, ring};
+use crate::sim::network::Dice;
+use crate::sim::office::{NUMBER, office, phone, secret_of};
+use crate::sim::phone::{Reply, State, ok, ring};
+use crate::sim::sdp::HOLD;
 use crate::sim::world::{PhoneId, World};
 use crate::watch::{BLF, Watch, attribute, states, watching};
 
@@ -222,7 +224,7 @@ fn a_transfer_changes_the_far_side_of_who_stays() {
     w[c].habits.on_invite = vec![(20, ring()), (500, ok())];
     let d = w.party("watcher", "10.0.0.50:5060");
     w[d].user = "1003".into();
-    w[d].secret = crate::sim::office::secret_of("1003");
+    w[d].secret = secret_of("1003");
     let watch = watching(&mut w, d, "1001", BLF);
     let gone = watching(&mut w, d, "1002", BLF);
     w.in_dialog(b, "REFER", "Refer-To: <sip:1003@tandem>\r\n", "");
@@ -235,6 +237,46 @@ fn a_transfer_changes_the_far_side_of_who_stays() {
     w.assert_empty();
     assert_eq!(watch.story(&w).last().unwrap(), "initiator terminated");
     assert_eq!(w.board.counts().lines, 0);
+}
+
+/// Two calls of 1001 become one of the others: their lamps are lit all along.
+#[test]
+fn an_attended_transfer_leaves_the_lamps_of_who_stays_lit() {
+    let (mut w, a, b) = talking();
+    let c = w.phone("1003");
+    w[c].habits.on_invite = vec![(20, ring()), (300, ok())];
+    let d = w.party("watcher", "10.0.0.50:5060");
+    w[d].user = "1003".into();
+    w[d].secret = secret_of("1003");
+    w.modify(a, "INVITE", HOLD);
+    w.run_for(500);
+    w.dial(a, "1003");
+    w.run_for(2_000);
+    let staying = [watching(&mut w, d, "1002", BLF), watching(&mut w, d, "1003", BLF)];
+    let leaving = watching(&mut w, d, "1001", BLF);
+    assert_eq!(states(&leaving.last(&w).body), "initiator confirmed, initiator confirmed");
+    let (first, second) = (w[a].last_index() - 1, w[a].last().clone());
+    let replaces = format!(
+        "{}%3Bto-tag%3D{}%3Bfrom-tag%3D{}",
+        second.call_id, second.remote_tag, second.local_tag
+    );
+    let headers = format!("Refer-To: <sip:1003@10.0.0.1?Replaces={replaces}>\r\n");
+    let now = w.now;
+    w[a].in_dialog(now, first, "REFER", &headers, String::new());
+    w.flush(a.0);
+    w.run_for(3_000);
+    for (watch, other) in staying.iter().zip(["1003", "1002"]) {
+        let story = watch.story(&w);
+        assert!(story.iter().all(|states| states == "recipient confirmed"), "{story:?}");
+        let remote = watch.last(&w).body.split("<remote>").nth(1).unwrap().to_owned();
+        assert!(remote.contains(&format!(">sip:{other}@tandem</identity>")), "{remote}");
+    }
+    assert!(leaving.story(&w).last().unwrap().ends_with("initiator terminated"));
+    w.hang_up(b);
+    w.assert_empty();
+    for watch in &staying {
+        assert_eq!(watch.story(&w).last().unwrap(), "recipient terminated");
+    }
 }
 
 #[test]
@@ -251,4 +293,73 @@ fn an_operators_call_shows_on_both_lamps() {
     assert_eq!(called.story(&w).last().unwrap(), "recipient confirmed");
     w.hang_up(b);
     w.assert_empty();
+}
+
+/// Ten phones watch each other in a network that loses, doubles and reorders; calls come and go. Every lamp is
+/// out in the end, no document is skipped or told twice, and nothing is left.
+#[test]
+fn in_a_bad_network_every_lamp_goes_out_in_the_end() {
+    const PHONES: usize = 10;
+    for seed in 1..=3_u8 {
+        let mut snapshot = office();
+        let names: Vec<_> = (0..PHONES).map(|index| (2_000 + index).to_string()).collect();
+        snapshot.phones.extend(names.iter().map(|name| phone(name, "")));
+        let mut w = World::seeded(snapshot, seed);
+        let ids: Vec<_> = names.iter().map(|name| w.phone(name)).collect();
+        let headers = format!("{BLF}Expires: 7200\r\n");
+        let watches: Vec<_> = (0..PHONES)
+            .flat_map(|watcher| [1, 2, 3].map(|step| (watcher, (watcher + step) % PHONES)))
+            .map(|(watcher, whom)| {
+                let mut watch = Watch::new(&mut w, ids[watcher], &names[whom], &headers);
+                assert_eq!(watch.ask(&mut w, ""), 200);
+                watch
+            })
+            .collect();
+        (w.net.loss, w.net.duplicates, w.net.jitter_us) = (100, 50, 60_000);
+        let mut dice = Dice::new(seed.into());
+        let mut pick = |bound: usize| usize::try_from(dice.below(bound as u64)).unwrap();
+        for _ in 0..120 {
+            let (a, b) = (pick(PHONES), pick(PHONES));
+            let answer = [(300, ok()), (200, Reply::status(486)), (900, ring())];
+            w[ids[b]].habits.on_invite = vec![(20, ring()), answer[pick(3)].clone()];
+            w.dial(ids[a], &names[b]);
+            w.run_for(100 + 100 * pick(20) as u64);
+            match (w[ids[a]].last().state, pick(2)) {
+                (State::Calling, 0) => w.cancel(ids[a]),
+                (State::Up, _) => w.hang_up(ids[a]),
+                _ => {}
+            }
+        }
+        w.run_for(300_000);
+        w.net.loss = 0;
+        for id in &ids {
+            let open = w[*id].calls.iter().enumerate().filter(|(_, call)| call.state == State::Up);
+            for call in open.map(|(index, _)| index).collect::<Vec<_>>() {
+                let now = w.now;
+                w[*id].hang_up(now, call);
+            }
+            w.flush(id.0);
+        }
+        w.assert_empty();
+        assert_eq!(w.board.counts().subscriptions, watches.len(), "seed {seed}");
+        for watch in &watches {
+            let mut documents = watch.notifies(&w);
+            documents.sort_by_key(|text| text.cseq());
+            documents.dedup_by_key(|text| text.cseq());
+            let numbers: Vec<_> = documents.iter().map(|text| text.cseq()).collect();
+            assert!(numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{numbers:?}");
+            let last = states(&documents.last().unwrap().body);
+            let is_out = last.split(", ").all(|s| s.is_empty() || s.ends_with("terminated"));
+            assert!(is_out, "seed {seed}: {} sees {last}", watch.call_id);
+            for pair in documents.windows(2) {
+                let (before, after) = (&pair[0].body, &pair[1].body);
+                assert_ne!(without_version(before), without_version(after), "told twice");
+            }
+        }
+    }
+}
+
+fn without_version(body: &str) -> String {
+    let (_, document) = body.split_once("<dialog-info").unwrap();
+    document.replace(&format!("version=\"{}\"", attribute(document, "version")), "")
 }

@@ -21,6 +21,8 @@ pub(super) struct PhoneDraft {
     pub(super) contacts_max: Option<usize>,
     pub(super) ring_timeout: Option<Duration>,
     pub(super) rights: Rights,
+    /// Checked against the extensions before it becomes one of the rights.
+    pub(super) watch: Option<Vec<Marked<String>>>,
 }
 
 /// `[[trunk]]` as it is decoded.
@@ -149,9 +151,10 @@ pub(super) static PHONE: &[Item<PhoneDraft>] = &[
         "text",
         (0, 1_000),
         Given::Optional { example: "[\"1002\", \"1003\"]" },
-        |p| p.rights.watch = Some(Vec::new()),
+        |p| p.watch = Some(Vec::new()),
         |p, text| {
-            p.rights.watch.get_or_insert_default().push(value::token(text.value)?);
+            let watched = Marked { value: value::token(text.value)?, at: text.at };
+            p.watch.get_or_insert_default().push(watched);
             Ok(())
         },
         "Extensions whose lamps (BLF) and mailboxes it may watch beside its own; all if absent.",
