@@ -140,3 +140,24 @@ fn read(request: &Message, is_known: bool) -> Result<Option<Report>, u16> {
     }
     Report::read(request.body()).map(Some).ok_or(400)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn with_too_many_tags_the_one_that_ends_first_is_forgotten() {
+        let mut all = Publications::default();
+        for index in 0..=PUBLICATIONS_MAX as u64 {
+            // The later it comes, the sooner it ends.
+            all.insert(index.to_string(), "1001", Instant::from_millis(1_000_000 - index));
+        }
+        assert_eq!((all.len(), all.deadlines.len()), (PUBLICATIONS_MAX, PUBLICATIONS_MAX));
+        let before_last = (PUBLICATIONS_MAX - 1).to_string();
+        assert!(!all.is_of(&before_last, "1001") && all.is_of("0", "1001"));
+        assert!(!all.is_of("0", "1002"), "it is the owner's");
+        all.remove("0");
+        all.handle_timeout(Instant::from_millis(1_000_000));
+        assert_eq!((all.len(), all.next_timeout()), (0, None));
+    }
+}
