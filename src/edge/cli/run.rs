@@ -50,18 +50,18 @@ fn ask<W: Write>(
         Verb::Status => list(client.call("status", none())?, is_json, out, |reply, out| {
             Ok(show::status(&typed(reply)?, out.paint))
         }),
-        Verb::Phones => list(client.call("phones.list", none())?, is_json, out, |reply, out| {
-            Ok(show::phones(&typed::<Vec<_>>(reply)?, out.paint))
-        }),
-        Verb::Trunks => list(client.call("trunks.list", none())?, is_json, out, |reply, out| {
-            Ok(show::trunks(&typed::<Vec<_>>(reply)?, out.paint))
-        }),
         Verb::Subscriptions => {
             let reply = client.call("subscriptions.list", none())?;
             list(reply, is_json, out, |reply, out| {
                 Ok(show::subscriptions(&typed::<Vec<_>>(reply)?, out.paint))
             })
         }
+        Verb::Phones => list(client.call("phones.list", none())?, is_json, out, |reply, out| {
+            Ok(show::phones(&typed::<Vec<_>>(reply)?, out.paint))
+        }),
+        Verb::Trunks => list(client.call("trunks.list", none())?, is_json, out, |reply, out| {
+            Ok(show::trunks(&typed::<Vec<_>>(reply)?, out.paint))
+        }),
         Verb::Calls => list(client.call("calls.list", none())?, is_json, out, |reply, out| {
             Ok(show::calls(&typed::<Vec<_>>(reply)?, out.paint))
         }),

@@ -27,12 +27,12 @@ use crate::switch::cdr::record::CallId;
 pub enum Command {
     /// The daemon in one answer: [`reply::StatusReply`].
     Status,
+    /// A list of [`reply::SubscriptionRow`].
+    Subscriptions,
     /// A list of [`reply::PhoneRow`].
     Phones,
     /// A list of [`reply::TrunkRow`].
     Trunks,
-    /// A list of [`reply::SubscriptionRow`].
-    Subscriptions,
     /// A list of [`reply::CallRow`].
     Calls,
     /// One call, live or ended: [`reply::CallDetail`].
@@ -78,9 +78,9 @@ pub enum Command {
 /// Every method of the control protocol with its parameters.
 const METHODS: &[(&str, &[&str])] = &[
     ("status", &[]),
+    ("subscriptions.list", &[]),
     ("phones.list", &[]),
     ("trunks.list", &[]),
-    ("subscriptions.list", &[]),
     ("calls.list", &[]),
     ("call.show", &["call"]),
     ("call.originate", &["from", "to"]),
@@ -108,9 +108,9 @@ impl Command {
         let params = Params::new(params, names)?;
         Ok(match *method {
             "status" => Self::Status,
+            "subscriptions.list" => Self::Subscriptions,
             "phones.list" => Self::Phones,
             "trunks.list" => Self::Trunks,
-            "subscriptions.list" => Self::Subscriptions,
             "calls.list" => Self::Calls,
             "call.show" => Self::CallShow { call: params.call("call")? },
             "call.originate" => {

@@ -5,10 +5,11 @@ use std::path::Path;
 use tokio::sync::oneshot;
 
 use super::*;
+use crate::edge::command::reply::SubscriptionRow;
 use crate::edge::command::reply::{
     CallDetail, CallRow, ContactRow, DoctorReply, DoctorRow, GuardReply, GuardRow, LegRow,
-    OriginateReply, PhoneRow, RecordsReply, ReloadReply, SegmentRow, StatusReply, SubscriptionRow,
-    TimelineRow, TrunkRow, rfc3339,
+    OriginateReply, PhoneRow, RecordsReply, ReloadReply, SegmentRow, StatusReply, TimelineRow,
+    TrunkRow, rfc3339,
 };
 use crate::edge::command::{Command, CommandError};
 use crate::edge::config::{self, Diagnostic};
@@ -29,9 +30,9 @@ impl SwitchboardTask {
     pub(super) fn command(&mut self, request: CommandRequest) {
         match request.command.clone() {
             Command::Status => self.status_with_answered(request),
+            Command::Subscriptions => request.answer(Ok(self.subscriptions())),
             Command::Phones => request.answer(Ok(self.phones())),
             Command::Trunks => request.answer(Ok(self.trunks())),
-            Command::Subscriptions => request.answer(Ok(self.subscriptions())),
             Command::Calls => self.calls_list(request),
             Command::CallShow { call } => self.call_show(call, request),
             Command::CallOriginate { from, to } => {
@@ -126,6 +127,26 @@ impl SwitchboardTask {
         });
     }
 
+    fn subscriptions(&self) -> Vec<SubscriptionRow> {
+        let now = self.tools.clock.now();
+        let views = self.switchboard.subscriptions().views();
+        let mut rows: Vec<_> = views
+            .map(|view| SubscriptionRow {
+                watcher: view.watcher,
+                event: view.event.to_owned(),
+                watched: view.resource,
+                from: view.flow.map(|flow| format!("{}:{}", flow.transport.word(), flow.remote)),
+                expires_in_seconds: view.expires_at.since(now).as_secs(),
+                notified: view.notified.into(),
+                is_waiting: view.is_waiting,
+            })
+            .collect();
+        rows.sort_by(|a, b| {
+            (&a.watcher, &a.event, &a.watched).cmp(&(&b.watcher, &b.event, &b.watched))
+        });
+        rows
+    }
+
     fn phones(&self) -> Vec<PhoneRow> {
         let now = self.tools.clock.now();
         let snapshot = self.switchboard.snapshot();
@@ -168,26 +189,6 @@ impl SwitchboardTask {
                 }
             })
             .collect()
-    }
-
-    fn subscriptions(&self) -> Vec<SubscriptionRow> {
-        let now = self.tools.clock.now();
-        let views = self.switchboard.subscriptions().views();
-        let mut rows: Vec<_> = views
-            .map(|view| SubscriptionRow {
-                watcher: view.watcher,
-                event: view.event.to_owned(),
-                watched: view.resource,
-                from: view.flow.map(|flow| format!("{}:{}", flow.transport.word(), flow.remote)),
-                expires_in_seconds: view.expires_at.since(now).as_secs(),
-                notified: view.notified.into(),
-                is_waiting: view.is_waiting,
-            })
-            .collect();
-        rows.sort_by(|a, b| {
-            (&a.watcher, &a.event, &a.watched).cmp(&(&b.watcher, &b.event, &b.watched))
-        });
-        rows
     }
 
     /// Asks a call's task to show itself.

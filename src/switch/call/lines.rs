@@ -85,13 +85,13 @@ impl Call {
             peer_tag: leg.session.remote_tag(),
             direction: if is_caller { Direction::Initiator } else { Direction::Recipient },
             state,
-            local: self.party_of(&leg.party),
-            remote: self.party_of(self.far_number(at)),
+            local: self.shown_as(&leg.party),
+            remote: self.shown_as(self.far_number(at)),
         };
         Line { extension: leg.party.clone(), entry }
     }
 
-    fn party_of(&self, number: &str) -> Party {
+    fn shown_as(&self, number: &str) -> Party {
         let name = self.snapshot.phone(number).map(|phone| phone.name.clone());
         Party { number: number.to_owned(), name: name.unwrap_or_default() }
     }

@@ -6,6 +6,7 @@
 mod bye;
 mod client;
 mod modify;
+mod peer;
 mod refer;
 mod server;
 #[cfg(test)]
@@ -340,20 +341,6 @@ impl Session {
     #[must_use]
     pub fn local_tag(&self) -> &str {
         &self.local_tag
-    }
-
-    /// The peer's tag, once it has said one: a caller in its INVITE, a called side in its first response.
-    #[must_use]
-    pub fn remote_tag(&self) -> Option<String> {
-        let confirmed = self.dialog.as_ref().or_else(|| self.early.last());
-        let tag = confirmed.map(|dialog| dialog.remote_tag.clone());
-        tag.or_else(|| self.open_request()?.from_tag()).filter(|tag| !tag.is_empty())
-    }
-
-    /// Has a called side said that it works on our INVITE?
-    #[must_use]
-    pub const fn is_early(&self) -> bool {
-        matches!(self.state, State::Outgoing) && !self.early.is_empty()
     }
 
     /// The confirmed dialog.
