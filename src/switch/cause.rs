@@ -101,6 +101,8 @@ catalogue! {
     DEAD_MEDIA = "dead_media", 200, 31, Network, false, "no audio arrived for the configured time";
     /// The 2xx was never acknowledged.
     NO_ACK = "no_ack", 408, 102, Network, false, "the answer was never acknowledged";
+    /// A reliable 18x was never acknowledged (RFC 3262 §3).
+    NO_PRACK = "no_prack", 504, 102, Network, false, "a reliable response was never acknowledged";
     /// The session timer ran out (RFC 4028 §10).
     SESSION_EXPIRED = "session_expired", 408, 102, Network, false, "the session was not refreshed in time";
     /// The dialog is gone at the far end (481, 408 inside the dialog).

@@ -11,7 +11,9 @@ use regex::Regex;
 
 use crate::proto::sip::auth::digest::Algorithm;
 use crate::proto::sip::session::Refreshing;
+pub use crate::proto::sip::session::Reliable;
 pub use crate::proto::sip::transport::Transport;
+use crate::switch::call::Origin;
 pub use crate::switch::guard::GuardSettings;
 pub use crate::switch::route::caps::{CapsWish, DialSettings, Rights};
 
@@ -195,6 +197,10 @@ pub struct Phone {
     pub ring_timeout: Option<Duration>,
     /// Whom it may be and what it may dial.
     pub rights: Rights,
+    /// When its calls, and calls to it, have reliable 18x (RFC 3262).
+    pub reliable: Reliable,
+    /// Its groups: what rings at a phone may be picked up by those that share a group with it.
+    pub pickup_groups: Vec<String>,
 }
 
 /// How a trunk and we know each other.
@@ -275,6 +281,10 @@ pub struct Trunk {
     pub probe: Duration,
     /// Caps of its own on calls that leave by it.
     pub caps: CapsWish,
+    /// When its calls, and calls by it, have reliable 18x (RFC 3262).
+    pub reliable: Reliable,
+    /// May its INVITEs take the place of a party of a conversation here (RFC 3891)?
+    pub replaces: bool,
 }
 
 /// What a number or a dialled extension leads to.
@@ -346,6 +356,36 @@ impl Snapshot {
     #[must_use]
     pub fn trunk(&self, name: &str) -> Option<&Trunk> {
         self.trunks.iter().find(|trunk| trunk.name == name)
+    }
+
+    /// Is Replaces read in INVITEs of this peer?
+    #[must_use]
+    pub fn takes_replaces(&self, peer: &Origin) -> bool {
+        match peer {
+            Origin::Phone(_) | Origin::Operator(_) => true,
+            Origin::Trunk(name) => self.trunk(name).is_some_and(|trunk| trunk.replaces),
+        }
+    }
+
+    /// May one phone answer what rings at the other? At its own extension always.
+    #[must_use]
+    pub fn may_pick_up(&self, extension: &str, rings_at: &str) -> bool {
+        let groups =
+            |extension| self.phone(extension).map_or(&[][..], |phone| &phone.pickup_groups);
+        extension == rings_at
+            || groups(extension).iter().any(|group| groups(rings_at).contains(group))
+    }
+
+    /// When 18x are reliable on a leg to this peer.
+    #[must_use]
+    pub fn reliable_for(&self, peer: &Origin) -> Reliable {
+        let found = match peer {
+            Origin::Phone(extension) | Origin::Operator(extension) => {
+                self.phone(extension).map(|phone| phone.reliable)
+            }
+            Origin::Trunk(name) => self.trunk(name).map(|trunk| trunk.reliable),
+        };
+        found.unwrap_or_default()
     }
 
     /// The trunk that registers to us as this user.

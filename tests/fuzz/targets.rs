@@ -7,6 +7,7 @@ use tandem::proto::rtp;
 use tandem::proto::sdp;
 use tandem::proto::sip::header::name_addr::NameAddr;
 use tandem::proto::sip::header::params::{Params, quote, unquote};
+use tandem::proto::sip::header::reason::Reasons;
 use tandem::proto::sip::header::values::{CSeq, delta_seconds, digits, has_token, q_value};
 use tandem::proto::sip::header::via::Via;
 use tandem::proto::sip::header::{HeaderName, split_list};
@@ -14,6 +15,7 @@ use tandem::proto::sip::message::build::Builder;
 use tandem::proto::sip::message::framing::{Frame, Framer};
 use tandem::proto::sip::message::{MESSAGE_MAX, Message, Parsed};
 use tandem::proto::sip::quality::{FIGURES, Report};
+use tandem::proto::sip::session::{Digit, Replaces};
 use tandem::proto::sip::subscription::dialog_info::escape;
 use tandem::proto::sip::subscription::{EventHeader, Package};
 use tandem::proto::sip::transport::{Flow, Host, Transport};
@@ -53,6 +55,8 @@ pub fn message(bytes: &[u8]) {
     }
     let _ = (message.branch(), message.from_tag(), message.to_tag(), message.contact_uri());
     let _ = (message.max_forwards(), message.expires(), message.call_id(), message.reason());
+    let _ = (Reasons::of(&message), Replaces::of(&message));
+    let _ = (Digit::parse(true, message.body()), Digit::parse(false, message.body()));
     if let Some(body) = message.sdp() {
         sdp::fuzz_sdp(body);
     }

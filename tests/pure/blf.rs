@@ -363,3 +363,35 @@ fn without_version(body: &str) -> String {
     let (_, document) = body.split_once("<dialog-info").unwrap();
     document.replace(&format!("version=\"{}\"", attribute(document, "version")), "")
 }
+
+/// A lamp blinks, its key is pressed: what the document says is all that the phone needs to pick the call up.
+#[test]
+fn a_call_that_blinks_on_a_lamp_is_picked_up() {
+    let mut snapshot = office();
+    for extension in ["1002", "1003"] {
+        snapshot.phones.get_mut(extension).unwrap().pickup_groups = vec!["sales".into()];
+    }
+    let mut w = World::new(snapshot);
+    let (a, b, c) = (w.phone("1001"), w.phone("1002"), w.phone("1003"));
+    let watch = watching(&mut w, c, "1002", BLF);
+    let picker = watching(&mut w, b, "1003", BLF);
+    w.dial(a, "1002");
+    w.run_for(500);
+    let body = watch.last(&w).body.clone();
+    let replaces = format!(
+        "Replaces: {};to-tag={};from-tag={};early-only\r\n",
+        attribute(&body, "call-id"),
+        attribute(&body, "local-tag"),
+        attribute(&body, "remote-tag")
+    );
+    w.dial_with(c, "1002", &crate::sim::phone::Body::Auto, &replaces);
+    w.run_for(1_000);
+    assert_eq!(w[c].last().status, 200);
+    assert_eq!(w[a].last().state, State::Up);
+    assert_eq!(watch.story(&w).last().unwrap(), "recipient terminated");
+    assert!(picker.story(&w).last().unwrap().ends_with("confirmed"));
+    assert!(picker.last(&w).body.contains(">sip:1001@tandem</identity>"));
+    w.hang_up(a);
+    w.assert_empty();
+    assert!(picker.story(&w).last().unwrap().ends_with("terminated"));
+}

@@ -32,7 +32,7 @@ fn what_cannot_be_served_is_refused_in_the_right_words() {
     for (method, uri, headers, body, status) in [
         ("OPTIONS", "sip:198.51.100.1", "", "", 200),
         ("INVITE", "nobodyKnowsThisScheme:opaque", "", "", 416),
-        ("INVITE", sip, "Require: 100rel\r\n", "", 420),
+        ("INVITE", sip, "Require: 100rel, precondition\r\n", "", 420),
         ("INVITE", sip, text, "hello", 415),
         ("INVITE", sip, optional, "hello", 480),
         ("BYE", sip, "", "", 481),
@@ -43,7 +43,7 @@ fn what_cannot_be_served_is_refused_in_the_right_words() {
     ] {
         assert_eq!(send(&mut w, carrier, method, uri, headers, body), status, "{method} {headers}");
     }
-    assert_eq!(w[carrier].response(420).unwrap().get("Unsupported"), "100rel");
+    assert_eq!(w[carrier].response(420).unwrap().get("Unsupported"), "precondition");
     assert_eq!(w[carrier].response(415).unwrap().get("Accept"), "application/sdp");
     assert!(w[carrier].response(405).unwrap().get("Allow").contains("INVITE"));
     w.assert_empty();

@@ -1,4 +1,4 @@
-//! Rows 91 to 101 of the wire catalogue: what re-INVITEs and UPDATEs say, across the call.
+//! Rows 91 to 102 of the wire catalogue: what re-INVITEs and UPDATEs say, across the call.
 
 use tandem::proto::rtp::{
     Arrival, Header, Incoming, OutgoingStream, PacketTime, PayloadMap, Repacketiser, Ssrc,
@@ -450,4 +450,37 @@ fn a_hold_that_never_ends_is_part_of_the_record() {
     w.hang_up(b);
     w.assert_empty();
     insta::assert_snapshot!(w.ladder());
+}
+
+/// Row 102: where RTCP goes: to the port that was named, else to the next one, odd or even; one port for both is not
+/// offered and not agreed to.
+#[test]
+fn row_102_rtcp_goes_where_the_peer_wants_it() {
+    for (port, line, rtcp) in [
+        (4_000, "", 4_001),
+        (4_001, "", 4_002),
+        (4_000, "a=rtcp:7777\r\n", 7_777),
+        (4_000, "a=rtcp-mux\r\n", 4_001),
+    ] {
+        let (mut w, a, b) = two_phones();
+        w[b].habits.on_invite = vec![(20, ring()), (200, ok())];
+        let offer = format!(
+            "v=0\r\no=- 1 1 IN IP4 10.0.0.11\r\ns=-\r\nc=IN IP4 10.0.0.11\r\nt=0 0\r\n\
+             m=audio {port} RTP/AVP 0\r\n{line}"
+        );
+        w.dial_with(a, "1002", &Body::Text(offer), "");
+        w.run_for(500);
+        let open = &w.media.open[&w.call()];
+        assert_eq!(open.a.remote_rtp, Some(format!("10.0.0.11:{port}").parse().unwrap()));
+        assert_eq!(
+            open.a.remote_rtcp,
+            Some(format!("10.0.0.11:{rtcp}").parse().unwrap()),
+            "{line}"
+        );
+        for sdp in [&w[b].requests("INVITE")[0].body, &w[a].response(200).unwrap().body] {
+            assert!(!sdp.contains("rtcp-mux"), "{sdp}");
+        }
+        w.hang_up(a);
+        w.assert_empty();
+    }
 }

@@ -29,7 +29,7 @@ fn caller_says(headers: &str) -> (World, PhoneId, PhoneId) {
 fn row_103_our_invite_asks_and_an_answer_without_terms_means_no_timer() {
     let (mut w, a, b) = talking();
     let invite = &w[b].requests("INVITE")[0];
-    assert_eq!(invite.get("Supported"), "timer");
+    assert_eq!(invite.get("Supported"), "timer, replaces");
     assert_eq!(invite.get("Session-Expires"), "1800");
     assert_eq!(invite.get("Min-SE"), "", "90 is what it means without");
     w.run_for(120 * MINUTE);

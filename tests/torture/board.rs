@@ -11,8 +11,8 @@ use tandem::proto::time::{Instant, Wall};
 use tandem::switch::call::{self, Call, MediaOp, Ports};
 use tandem::switch::cdr::record::CallId;
 use tandem::switch::snapshot::{
-    CapsWish, Destination, Limits, Number, PeerAddress, Phone, Rights, Secret, SipSettings,
-    Snapshot, Trunk, TrunkMode,
+    CapsWish, Destination, Limits, Number, PeerAddress, Phone, Reliable, Rights, Secret,
+    SipSettings, Snapshot, Trunk, TrunkMode,
 };
 use tandem::switch::switchboard::{Output, Switchboard};
 
@@ -216,6 +216,8 @@ fn snapshot() -> Snapshot {
         large_to_tcp: true,
         probe: std::time::Duration::ZERO,
         caps: CapsWish::default(),
+        reliable: Reliable::default(),
+        replaces: false,
     };
     let phone = Phone {
         extension: "1001".into(),
@@ -224,6 +226,8 @@ fn snapshot() -> Snapshot {
         contacts_max: None,
         ring_timeout: None,
         rights: Rights::default(),
+        reliable: Reliable::default(),
+        pickup_groups: Vec::new(),
     };
     Snapshot {
         sip: SipSettings { authenticate_options: true, ..SipSettings::default() },

@@ -396,6 +396,8 @@ pub(super) fn snapshot(drafts: Drafts) -> Snapshot {
             contacts_max: draft.contacts_max,
             ring_timeout: draft.ring_timeout,
             rights: Rights { watch, ..draft.rights },
+            reliable: draft.reliable,
+            pickup_groups: draft.pickup_groups,
         };
         Some((extension, phone))
     });
@@ -415,6 +417,8 @@ pub(super) fn snapshot(drafts: Drafts) -> Snapshot {
             large_to_tcp: draft.large_to_tcp,
             probe: draft.probe,
             caps: draft.caps,
+            reliable: draft.reliable,
+            replaces: draft.replaces,
         })
     });
     let numbers = drafts.numbers.into_iter().filter_map(|draft| {

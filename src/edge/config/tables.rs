@@ -6,11 +6,13 @@ use regex::Regex;
 
 use super::item::{Given, Item};
 use super::protect::{class, put_minutes};
-use super::settings::{in_seconds, seconds};
+use super::settings::{in_seconds, quoted, seconds};
 use super::source::{Marked, Spot, Wrong};
 use super::value;
 use crate::switch::route::caps::Minutes;
-use crate::switch::snapshot::{CapsWish, Destination, PeerAddress, Rights, Secret, TrunkMode};
+use crate::switch::snapshot::{
+    CapsWish, Destination, PeerAddress, Reliable, Rights, Secret, TrunkMode,
+};
 
 /// `[[phone]]` as it is decoded.
 #[derive(Debug, Default)]
@@ -23,6 +25,8 @@ pub(super) struct PhoneDraft {
     pub(super) rights: Rights,
     /// Checked against the extensions before it becomes one of the rights.
     pub(super) watch: Option<Vec<Marked<String>>>,
+    pub(super) reliable: Reliable,
+    pub(super) pickup_groups: Vec<String>,
 }
 
 /// `[[trunk]]` as it is decoded.
@@ -42,6 +46,8 @@ pub(super) struct TrunkDraft {
     pub(super) large_to_tcp: bool,
     pub(super) probe: Duration,
     pub(super) caps: CapsWish,
+    pub(super) reliable: Reliable,
+    pub(super) replaces: bool,
 }
 
 impl Default for TrunkDraft {
@@ -63,6 +69,8 @@ impl Default for TrunkDraft {
             large_to_tcp: true,
             probe: Duration::from_secs(60),
             caps: CapsWish::default(),
+            reliable: Reliable::default(),
+            replaces: false,
         }
     }
 }
@@ -182,6 +190,24 @@ pub(super) static PHONE: &[Item<PhoneDraft>] = &[
         |p, text| put_minutes(p.rights.caps.minutes.get_or_insert_default(), text.value),
         "Minutes in an hour by class, instead of dial.phone_minutes_per_hour.",
     ),
+    Item::text(
+        "reliable",
+        "no, when_required or when_supported",
+        Given::Default { shows: |p| reliable_word(p.reliable) },
+        |p, text| value::reliable(text.value).map(|reliable| p.reliable = reliable),
+        "When ringing is acknowledged by PRACK (100rel): where the phone requires it, wherever it supports it, or never.",
+    ),
+    Item::texts(
+        "pickup_groups",
+        "names of groups",
+        (0, 32),
+        Given::Optional { example: "[\"sales\"]" },
+        |p, text| {
+            p.pickup_groups.push(value::token(text.value)?);
+            Ok(())
+        },
+        "What rings at a phone may be picked up by phones that share a group with it; without, by its own devices.",
+    ),
 ];
 
 pub(super) static TRUNK: &[Item<TrunkDraft>] = &[
@@ -298,6 +324,19 @@ pub(super) static TRUNK: &[Item<TrunkDraft>] = &[
         |t, text| put_minutes(t.caps.minutes.get_or_insert_default(), text.value),
         "Minutes in an hour by class, instead of dial.trunk_minutes_per_hour.",
     ),
+    Item::text(
+        "reliable",
+        "no, when_required or when_supported",
+        Given::Default { shows: |t| reliable_word(t.reliable) },
+        |t, text| value::reliable(text.value).map(|reliable| t.reliable = reliable),
+        "When ringing is acknowledged by PRACK (100rel): where the carrier requires it, wherever it supports it, or never.",
+    ),
+    Item::flag(
+        "replaces",
+        |t, yes| t.replaces = yes,
+        |t| t.replaces.to_string(),
+        "Whether its INVITEs with Replaces may take the place of a party here, as a transfer from another system does.",
+    ),
 ];
 
 pub(super) static NUMBER: &[Item<NumberDraft>] = &[
@@ -386,4 +425,13 @@ fn secret(text: &str) -> Result<Secret, Wrong> {
         return Err(Wrong::new("bad-secret", "a secret is one line of at most 256 bytes"));
     }
     Ok(Secret(text.to_owned()))
+}
+
+/// The word of the configuration, as it is written there.
+fn reliable_word(reliable: Reliable) -> String {
+    quoted(match reliable {
+        Reliable::No => "no",
+        Reliable::WhenRequired => "when_required",
+        Reliable::WhenSupported => "when_supported",
+    })
 }

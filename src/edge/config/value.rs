@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use regex::{Regex, RegexBuilder};
 
 use super::source::Wrong;
-use crate::switch::snapshot::{Destination, Listen, PeerAddress, Transport, TrunkMode};
+use crate::switch::snapshot::{Destination, Listen, PeerAddress, Reliable, Transport, TrunkMode};
 
 /// Bytes a compiled `match` may take; a larger one is refused rather than slow.
 const PATTERN_SIZE_MAX: usize = 1 << 20;
@@ -181,6 +181,17 @@ pub(super) fn mode(text: &str) -> Result<TrunkMode, Wrong> {
             );
             Err(Wrong::new("bad-value", format!("there is no mode `{text}`")).help(help))
         }
+    }
+}
+
+/// When ringing is acknowledged.
+pub(super) fn reliable(text: &str) -> Result<Reliable, Wrong> {
+    match text {
+        "no" => Ok(Reliable::No),
+        "when_required" => Ok(Reliable::WhenRequired),
+        "when_supported" => Ok(Reliable::WhenSupported),
+        _ => Err(Wrong::new("bad-value", format!("`{text}` is not known"))
+            .help("write \"no\", \"when_required\" or \"when_supported\"")),
     }
 }
 

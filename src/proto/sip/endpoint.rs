@@ -15,6 +15,7 @@ use client::Client;
 pub use client::attempt_of_request;
 use server::{Server, response_flow};
 
+use super::header::reason::Reasons;
 use super::locals::Locals;
 use super::locate::{Located, Locator, Question, Why};
 use super::message::build::Builder;
@@ -102,6 +103,8 @@ pub enum Event {
         server: ServerKey,
         /// Its owner, if it was adopted.
         owner: Option<Owner>,
+        /// Why, as far as the CANCEL says.
+        reasons: Reasons,
     },
     /// A response to a request of ours.
     Response {

@@ -86,8 +86,8 @@ impl Call {
         let Some(leg) = self.branches.get_mut(index) else { return Ok(()) };
         let sdp = match body {
             Some(body) => leg.negotiator.answer_from_peer(body)?.sdp,
-            // Its 183 carried the answer already.
-            None => leg.negotiator.remote().cloned().ok_or(SdpRefusal::NoOffer)?,
+            // Its 183 carried the answer already, or it picked the call up.
+            None => leg.negotiator.agreed_remote().ok_or(SdpRefusal::NoOffer)?,
         };
         if self.a.as_ref().is_some_and(|leg| leg.session.state() == State::Established) {
             // An operator's call, or a transfer: who is there already learns only of a change.
@@ -96,7 +96,13 @@ impl Call {
         }
         let Some(at) = self.media_address(At::A) else { return Ok(()) };
         let Some(caller) = &mut self.a else { return Ok(()) };
-        let answer = caller.negotiator.answer_to_peer(&sdp, at)?;
+        let answer = if caller.session.has_early_sdp() {
+            // It has its answer: if that is not what is spoken, it learns of it afterwards.
+            self.reoffer_due = true;
+            caller.negotiator.last_body().unwrap_or_default()
+        } else {
+            caller.negotiator.answer_to_peer(&sdp, at)?
+        };
         self.on_session(now, At::A, out, |session, sip| session.accept(now, Some(&answer), sip));
         Ok(())
     }
@@ -110,11 +116,27 @@ impl Call {
         out: &mut Vec<Output>,
     ) -> Result<(), SdpRefusal> {
         let Some(leg) = self.branches.get_mut(index) else { return Ok(()) };
-        let offer = leg.negotiator.offer_from_peer(body.ok_or(SdpRefusal::NoOffer)?)?;
+        let offer = match body {
+            Some(body) => leg.negotiator.offer_from_peer(body)?.sdp,
+            // It was answered early.
+            None => leg.negotiator.agreed_remote().ok_or(SdpRefusal::NoOffer)?,
+        };
         let Some(at) = self.media_address(At::A) else { return Ok(()) };
         let Some(caller) = &mut self.a else { return Ok(()) };
-        let offer = caller.negotiator.late_offer_to_peer(Some(&offer.sdp), at);
-        self.modifying = Some(Modifying::AwaitingAck { from: At::A });
+        if caller.session.has_early_sdp() {
+            // The caller was made an offer early. If it has not answered yet, the branch waits for that.
+            let offer = caller.negotiator.last_body();
+            self.reoffer_due = body.is_none();
+            self.connect_late(now, index, out);
+            self.on_session(now, At::A, out, |session, sip| {
+                session.accept(now, offer.as_deref(), sip)
+            });
+            return Ok(());
+        }
+        let offer = caller.negotiator.late_offer_to_peer(Some(&offer), at);
+        if body.is_some() {
+            self.modifying = Some(Modifying::AwaitingAck { from: At::A });
+        }
         self.on_session(now, At::A, out, |session, sip| session.accept(now, Some(&offer), sip));
         Ok(())
     }

@@ -30,6 +30,21 @@ impl Call {
         }
     }
 
+    /// A device rings; what it says of its audio counts already.
+    pub(super) fn first_progress(
+        &mut self,
+        now: Instant,
+        index: usize,
+        body: Option<&[u8]>,
+        out: &mut Vec<Output>,
+    ) {
+        if let (Some(leg), Some(body)) = (self.leg_mut(At::First(index)), body) {
+            // One that cannot be used is refused with the answer, which has to repeat it.
+            let _ = leg.negotiator.answer_from_peer(body);
+        }
+        self.ringing(now, out);
+    }
+
     /// A device answered: it is leg a from now on, the others stop, and the other side is rung.
     pub(super) fn first_answered(
         &mut self,
@@ -47,7 +62,10 @@ impl Call {
         }
         self.a = self.firsts.get_mut(index).and_then(Option::take);
         let Some(leg) = &mut self.a else { return };
-        let answer = body.map(|body| leg.negotiator.answer_from_peer(body));
+        let is_agreed = match body {
+            Some(body) => leg.negotiator.answer_from_peer(body).is_ok(),
+            None => leg.negotiator.is_agreed(),
+        };
         let label = leg.label.clone();
         self.ring_deadline = None;
         self.refusal = None;
@@ -57,7 +75,7 @@ impl Call {
                 session.hang_up(487, elsewhere(), sip)
             });
         }
-        if !matches!(answer, Some(Ok(_))) {
+        if !is_agreed {
             return self.fail(now, &cause::BAD_MEDIA_EXCHANGE, None, HungUpBy::System, out);
         }
         self.apply_media(At::A, out);

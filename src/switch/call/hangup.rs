@@ -5,6 +5,9 @@ use crate::proto::sip::session::{Ending, State};
 use crate::switch::cause;
 use crate::switch::cdr::record::LegRecord;
 
+/// Tells a phone that it missed nothing (RFC 3326 §2).
+pub(super) const ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
+
 impl Call {
     /// A leg's session ended by itself.
     pub(super) fn ended(&mut self, now: Instant, at: At, how: Ending, out: &mut Vec<Output>) {
@@ -23,6 +26,8 @@ impl Call {
                 // The first phone of an operator's call may go before the second one answers.
                 let is_answered = self.answered.is_some();
                 let cause = if is_answered { &cause::NORMAL } else { &cause::CANCELLED };
+                let told = self.leg(at).and_then(|leg| leg.session.peer_reasons().q850);
+                self.told_q850 = told.map(|q850| (cause.key, q850));
                 self.fail(now, cause, None, by, out);
             }
             Ending::Cancelled => {
@@ -32,6 +37,15 @@ impl Call {
             Ending::NoAck => {
                 self.note(now, &label, "leg.no_ack", "the answer was never acknowledged");
                 self.fail(now, &cause::NO_ACK, None, HungUpBy::System, out);
+            }
+            Ending::NoPrack => {
+                self.note(
+                    now,
+                    &label,
+                    "leg.no_prack",
+                    "a reliable response was never acknowledged",
+                );
+                self.fail(now, &cause::NO_PRACK, None, HungUpBy::System, out);
             }
             Ending::Expired => {
                 self.note(now, &label, "leg.expired", "the session was not refreshed in time");
@@ -79,11 +93,18 @@ impl Call {
         self.modifying = None;
         self.end_transfer(now, out);
         self.groups.clear();
+        self.elsewhere.clear();
         self.linger_deadline = Some(now + self.timers().give_up() * 2 + LINGER_SLACK);
         self.note(now, "", "call.ended", format!("{}: {} ({})", cause.key, cause.text, by.word()));
         let answer = status.filter(|status| is_passed(*status)).unwrap_or(cause.sip);
         let answer = if answer < 300 { 480 } else { answer };
-        let reason = format!("Q.850;cause={};text=\"{}\"", cause.q850, cause.text);
+        let told = self.told_q850.filter(|(key, _)| *key == cause.key).map(|(_, q850)| q850);
+        let reason = match told {
+            _ if self.is_answered_elsewhere => ELSEWHERE.to_owned(),
+            // What it means there is not ours to put in words.
+            Some(q850) if q850 != cause.q850 => format!("Q.850;cause={q850}"),
+            _ => format!("Q.850;cause={};text=\"{}\"", cause.q850, cause.text),
+        };
         let ats: Vec<_> = self.legs().map(|(at, _)| at).collect();
         for at in ats {
             let reason = Some(reason.clone());

@@ -5,10 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Leg;
+use super::{Leg, Replacement};
 use crate::proto::sip::auth::client::Credentials;
 use crate::proto::sip::endpoint::{ClientKey, Failure, ServerKey};
 use crate::proto::sip::header::HeaderName;
+use crate::proto::sip::header::reason::Reasons;
 use crate::proto::sip::message::Message;
 use crate::proto::sip::transport::{Dest, Flow};
 use crate::switch::cause::Cause;
@@ -172,8 +173,8 @@ pub enum Input {
         /// Where it came from.
         flow: Flow,
     },
-    /// The peer cancelled this INVITE of its, the first one or a later one.
-    Cancelled(ServerKey),
+    /// The peer cancelled this INVITE of its, the first one or a later one, for these reasons.
+    Cancelled(ServerKey, Reasons),
     /// A response to a request of the call.
     Response {
         /// The request's transaction.
@@ -199,6 +200,8 @@ pub enum Input {
         /// What the ports are bound to that await it there.
         bound: IpAddr,
     },
+    /// An INVITE wants the place of one of its legs.
+    Replace(Box<Replacement>),
     /// The answer to [`Output::Fetch`].
     Fetched(Result<Box<Leg>, &'static Cause>),
     /// The media ports are open.

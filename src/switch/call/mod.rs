@@ -6,6 +6,8 @@
 
 mod answer;
 mod attended;
+mod digit;
+mod early;
 mod first;
 mod hangup;
 mod input;
@@ -13,6 +15,8 @@ mod leg;
 mod lines;
 mod modify;
 mod output;
+mod redirect;
+mod replace;
 mod setup;
 mod show;
 mod transfer;
@@ -41,6 +45,7 @@ pub use input::{Incoming, Input, Origin, Plan, Ports, Side, SideStats, Start, Ta
 pub use leg::Leg;
 pub use lines::Line;
 pub use output::{Locate, MediaOp, Output, Phase};
+pub use replace::Replacement;
 pub use show::{LegView, View};
 
 /// Lines of a call's timeline; later ones are counted, not kept.
@@ -106,6 +111,8 @@ pub struct Call {
     media: Media,
     /// The INVITE came without an offer: the called side's offer goes through.
     is_late: bool,
+    /// The branch whose early offer the caller was made, until it answers.
+    early_from: Option<usize>,
     modifying: Option<Modifying>,
     transfer: Option<transfer::Transfer>,
     /// Leg a speaks to side b of the relay, and the branches to side a: the caller transferred the call away,
@@ -122,7 +129,11 @@ pub struct Call {
     reoffer_due: bool,
     /// The best refusal so far, and the status it came with.
     refusal: Option<(&'static Cause, u16)>,
-    redirects: u8,
+    elsewhere: redirect::Elsewhere,
+    /// The Q.850 cause that a peer gave, and the cause here that it goes with.
+    told_q850: Option<(&'static str, u8)>,
+    /// The caller said that its call was answered on another device.
+    is_answered_elsewhere: bool,
     is_emergency: bool,
     ring_deadline: Option<Instant>,
     try_deadline: Option<Instant>,
@@ -161,6 +172,7 @@ impl Call {
             groups: VecDeque::new(),
             media: Media::Absent,
             is_late: false,
+            early_from: None,
             modifying: None,
             transfer: None,
             is_swapped: false,
@@ -170,7 +182,9 @@ impl Call {
             given: Vec::new(),
             reoffer_due: false,
             refusal: None,
-            redirects: 0,
+            elsewhere: redirect::Elsewhere::default(),
+            told_q850: None,
+            is_answered_elsewhere: false,
             is_emergency: start.is_emergency,
             ring_deadline: None,
             try_deadline: None,
@@ -213,7 +227,7 @@ impl Call {
             Input::Request { server, request, flow } => {
                 self.request(now, server, request, flow, out)
             }
-            Input::Cancelled(server) => self.cancelled(now, server, out),
+            Input::Cancelled(server, why) => self.cancelled(now, server, why, out),
             Input::Response { client, response } => self.response(now, client, &response, out),
             Input::Failed { client, why } => {
                 if let Some(at) = self.leg_of(client) {
@@ -224,6 +238,7 @@ impl Call {
             }
             Input::Located(plan) => self.located(now, plan, out),
             Input::Wanted { leg, to, bound } => self.wanted(now, &leg, to, bound, out),
+            Input::Replace(wish) => self.replace(now, *wish, out),
             Input::Fetched(result) => self.fetched(now, result, out),
             Input::MediaOpened { a, b } => self.media_opened(now, a, b, out),
             Input::MediaRefused(why) => {
@@ -455,10 +470,13 @@ impl Call {
             return;
         }
         match (at, event) {
-            (At::B(index), E::Progress { status, body }) => {
-                self.progress(now, index, status, body.as_deref(), out)
+            (At::B(index), E::Progress { status, body, is_offer }) => {
+                self.progress(now, index, status, body.as_deref().map(|b| (b, is_offer)), out)
             }
-            (At::A | At::First(_), E::Progress { .. }) => self.ringing(now, out),
+            (At::First(index), E::Progress { body, .. }) => {
+                self.first_progress(now, index, body.as_deref(), out)
+            }
+            (At::A, E::Progress { .. }) => self.ringing(now, out),
             (At::B(index), E::Answered { body }) => self.answered(now, index, body.as_deref(), out),
             (At::First(index), E::Answered { body }) => {
                 self.first_answered(now, index, body.as_deref(), out)
@@ -469,12 +487,15 @@ impl Call {
             (At::First(index), E::Failed(_)) => {
                 self.first_refused(now, index, 0, "not reached", out)
             }
+            (at, E::Digit(digit)) => self.digit(now, at, digit, out),
+            (at, E::EarlyOffer { body }) => self.early_offered(now, at, &body, out),
             // Nothing else comes of a leg before it answers; our INVITE has no other answers than these.
             (At::First(_), _) | (At::A, E::Answered { .. }) => {}
             (_, E::Rejected { status, reason, contacts }) => {
                 self.rejected(now, at, status, &reason, &contacts, out)
             }
             (_, E::Failed(why)) => self.unanswered(now, at, why, out),
+            (_, E::EarlyAnswer { body }) => self.early_answered(now, body.as_deref(), out),
             (_, E::Acked { body }) => self.acked(now, at, body.as_deref(), out),
             (_, E::Offer { body, .. }) => self.offered(now, at, body.as_deref(), out),
             (_, E::Modified { body }) => self.modified(now, at, body.as_deref(), out),
@@ -515,13 +536,15 @@ impl Call {
         Timers { t1: sip.t1, t2: sip.t2, t4: Duration::from_secs(5) }
     }
 
-    /// What a leg's session is set up with.
-    fn setting(&self, contact: String) -> session::Setting {
+    /// What a leg's session is set up with: how depends on who is at its end.
+    fn setting(&self, contact: String, peer: &Origin) -> session::Setting {
         session::Setting {
             contact,
             user_agent: self.user_agent.clone(),
             timers: self.timers(),
             refreshing: self.snapshot.sip.refreshing,
+            reliable: self.snapshot.reliable_for(peer),
+            replaces: self.snapshot.takes_replaces(peer),
         }
     }
 

@@ -3,6 +3,7 @@
 use super::hangup::is_of_ours;
 use super::setup::warning;
 use super::*;
+use crate::proto::sip::header::reason::Reasons;
 use crate::switch::cause;
 
 impl Call {
@@ -191,12 +192,20 @@ impl Call {
 
     /// A peer cancelled an INVITE of its: the first one ends the call; a later one is cancelled on the other
     /// leg too, and what comes of it there is the answer here. An answer that was quicker stands (§9.2).
-    pub(super) fn cancelled(&mut self, now: Instant, server: ServerKey, out: &mut Vec<Output>) {
+    pub(super) fn cancelled(
+        &mut self,
+        now: Instant,
+        server: ServerKey,
+        why: Reasons,
+        out: &mut Vec<Output>,
+    ) {
         let Some(at) = self.legs().find(|(_, leg)| leg.session.is_open(server)).map(|(at, _)| at)
         else {
             return;
         };
         if self.leg(at).is_some_and(|leg| leg.session.state() == session::State::Incoming) {
+            self.is_answered_elsewhere = why.is_elsewhere();
+            self.told_q850 = why.q850.map(|q850| (cause::CANCELLED.key, q850));
             return self.on_session(now, at, out, |session, sip| session.cancelled(sip));
         }
         let is_passed = matches!(

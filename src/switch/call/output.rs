@@ -8,7 +8,7 @@ use crate::proto::sdp::StreamPlan;
 use crate::proto::sip::endpoint::{ClientKey, ServerKey};
 use crate::proto::sip::message::Packet;
 use crate::proto::sip::method::Method;
-use crate::proto::sip::session::Replaces;
+use crate::proto::sip::session::{Digit, Replaces};
 use crate::proto::sip::transport::Dest;
 use crate::switch::cdr::record::{CallId, Record};
 
@@ -97,6 +97,13 @@ pub enum Output {
     },
     /// Its phones that are on the line now, all of them: what the lamps of others show.
     Lines(Vec<Line>),
+    /// A leg pressed a key, and said so in its signalling.
+    Digit {
+        /// Its label.
+        leg: String,
+        /// The key.
+        digit: Digit,
+    },
     /// It was answered by this party: an extension, or a trunk's name.
     Answered(String),
     /// Where does this number lead now? Answered by [`Input::Located`].

@@ -6,9 +6,6 @@ use crate::proto::sip::session::{Invite, State};
 use crate::switch::cause;
 use crate::switch::cdr::record::{Direction, SegmentKind};
 
-/// How often a called phone may send a call elsewhere (3xx).
-const REDIRECTS_MAX: u8 = 5;
-
 impl Call {
     pub(super) fn setup(
         &mut self,
@@ -58,7 +55,7 @@ impl Call {
     fn add_caller(&mut self, now: Instant, incoming: Incoming, out: &mut Vec<Output>) {
         let Incoming { server, request, flow, tag, contact, media_ip } = incoming;
         self.note(now, "a", "sip.in", format!("INVITE {} from {flow}", request.uri()));
-        let setting = self.setting(contact);
+        let setting = self.setting(contact, &self.origin);
         let session = Session::incoming(setting, self.tokens.fork(), server, request, flow, tag);
         out.push(Output::Listen {
             call_id: session.call_id().to_owned(),
@@ -135,6 +132,9 @@ impl Call {
     /// Rings the next group, or fails with the best refusal when there is none.
     pub(super) fn ring_next_group(&mut self, now: Instant, out: &mut Vec<Output>) {
         let Some(group) = self.groups.pop_front() else {
+            if self.goes_elsewhere(now, "", out) {
+                return;
+            }
             let (cause, status) = self.refusal.take().unwrap_or((&cause::UNREACHABLE, 0));
             let status = (status != 0).then_some(status);
             return self.give_up(now, cause, status, refused_by(cause), out);
@@ -173,12 +173,16 @@ impl Call {
         out: &mut Vec<Output>,
     ) -> Leg {
         self.note(now, &label, "leg.ring", format!("{} at {}", target.party, target.dest));
-        let setting = self.setting(target.contact);
         let peer = if target.is_trunk {
             Origin::Trunk(target.party.clone())
         } else {
             Origin::Phone(target.party.clone())
         };
+        let mut setting = self.setting(target.contact, &peer);
+        if body.is_none() && !self.a.as_ref().is_some_and(|leg| leg.session.is_reliable()) {
+            // Its early offer would need an answer that the caller cannot give.
+            setting.reliable = session::Reliable::No;
+        }
         let source = target.dest.address().map(|address| address.ip());
         let invite = Invite {
             uri: target.uri,
@@ -219,13 +223,13 @@ impl Call {
         leg
     }
 
-    /// A branch rings or sends early media.
+    /// A branch rings or sends early media; with a body it says whether that is its offer.
     pub(super) fn progress(
         &mut self,
         now: Instant,
         index: usize,
         status: u16,
-        body: Option<&[u8]>,
+        body: Option<(&[u8], bool)>,
         out: &mut Vec<Output>,
     ) {
         let is_setup = self.transfer.is_none();
@@ -239,10 +243,15 @@ impl Call {
         if matches!(status, 180 | 183) {
             self.ringing(now, out);
         }
-        let early = body.and_then(|body| self.early_media(now, index, body, out));
+        let early = match body {
+            Some((body, true)) => self.branch_offered(now, index, body, out),
+            Some((body, false)) => self.early_media(now, index, body, out),
+            None => None,
+        };
         if early.is_some() || is_first || status == 180 {
+            let early = early.or_else(|| self.own_early_offer());
             self.on_session(now, At::A, out, |session, sip| {
-                session.progress(status, early.as_deref(), sip)
+                session.progress(now, status, early.as_deref(), sip)
             });
         }
     }
@@ -273,7 +282,13 @@ impl Call {
                 return None;
             }
         };
-        let early = self.a.as_mut()?.negotiator.answer_to_peer(&answer.sdp, at).ok()?;
+        let caller = self.a.as_mut()?;
+        if caller.session.has_early_sdp() {
+            // It has an answer that stands; what another branch says is heard as far as that goes.
+            self.apply_media(At::B(index), out);
+            return None;
+        }
+        let early = caller.negotiator.answer_to_peer(&answer.sdp, at).ok()?;
         self.note(now, "a", "media.early", "early media");
         self.apply_media(At::A, out);
         self.apply_media(At::B(index), out);
@@ -302,7 +317,8 @@ impl Call {
         let At::B(index) = at else {
             return self.fail(now, cause::from_status(status), None, HungUpBy::Caller, out);
         };
-        if (300..400).contains(&status) && self.redirect(now, index, contacts, out) {
+        // 305 and 380 do not name another party (RFC 3261 §21.3).
+        if matches!(status, 300..=302) && self.redirect(now, index, contacts, out) {
             return;
         }
         let cause = cause::from_status(status);
@@ -310,6 +326,7 @@ impl Call {
         if status >= 600 {
             // Nobody else is to be asked (RFC 3261 §16.7 step 5).
             self.groups.clear();
+            self.elsewhere.clear();
             self.cancel_branches(now, None, &cause::DECLINED, out);
             return self.give_up(now, cause, Some(status), HungUpBy::Called, out);
         }
@@ -350,6 +367,8 @@ impl Call {
         let is_better = self.refusal.is_none_or(|(known, _)| weight(cause) >= weight(known));
         if is_better {
             self.refusal = Some((cause, status));
+            let told = self.leg(At::B(index)).and_then(|leg| leg.session.peer_reasons().q850);
+            self.told_q850 = told.filter(|_| status != 0).map(|q850| (cause.key, q850));
         }
     }
 
@@ -371,35 +390,6 @@ impl Call {
         self.ring_next_group(now, out);
     }
 
-    /// A called phone sends the call elsewhere (RFC 3261 §8.1.3.4): its Contact is read as a number of the
-    /// dial plan, so it can reach nothing that the phone itself could not dial.
-    fn redirect(
-        &mut self,
-        now: Instant,
-        index: usize,
-        contacts: &[String],
-        out: &mut Vec<Output>,
-    ) -> bool {
-        let Some(leg) = self.branches.get(index) else { return false };
-        let target = contacts.first().and_then(|contact| {
-            let address = crate::proto::sip::header::name_addr::NameAddr::parse(contact).ok()?;
-            Some(address.parsed_uri()?.dialled().into_owned())
-        });
-        let Some(target) = target.filter(|target| !target.is_empty()) else { return false };
-        let is_last = !self.branches.iter().any(|leg| leg.session.state() == State::Outgoing);
-        if leg.is_trunk || self.redirects >= REDIRECTS_MAX || !is_last {
-            return false;
-        }
-        self.redirects += 1;
-        let label = leg.label.clone();
-        self.note(now, &label, "leg.redirected", format!("to {target}"));
-        self.ring_deadline = Some(now + ASKED_MAX);
-        self.dialled.clone_from(&target);
-        let shown = self.who_is_shown();
-        out.push(Output::Locate(Locate { dialled: target, by: None, shown }));
-        true
-    }
-
     pub(super) fn located(
         &mut self,
         now: Instant,
@@ -418,6 +408,7 @@ impl Call {
                 self.groups = plan.groups;
                 self.ring_next_group(now, out);
             }
+            Err(_) if self.goes_elsewhere(now, "", out) => {}
             Err(cause) => self.fail(now, cause, None, refused_by(cause), out),
         }
     }

@@ -8,7 +8,7 @@ use crate::switch::cause;
 use crate::switch::cdr::record::SegmentKind;
 
 /// Transfers of one call: more than people make, fewer than a loop of phones would.
-const TRANSFERS_MAX: u8 = 20;
+pub(super) const TRANSFERS_MAX: u8 = 20;
 
 /// A transfer under way. Leg a is who stays; the branch `by` is who transfers.
 #[derive(Debug)]
@@ -69,13 +69,14 @@ impl Call {
         if self.transfers >= TRANSFERS_MAX {
             return Some((403, "too many transfers of one call"));
         }
+        let stays = self.across(at).and_then(|other| self.leg(other));
         let is_ready = self.phase == Phase::Talking
             && self.transfer.is_none()
             && self.modifying.is_none()
             && !self.is_fetching
             && self.joining.is_none()
             && !self.reoffer_due
-            && self.across(at).is_some();
+            && stays.is_some_and(|leg| leg.session.state() == session::State::Established);
         (!is_ready).then_some((491, "the call is not settled"))
     }
 
@@ -86,6 +87,7 @@ impl Call {
         self.refusal = None;
         self.ring_deadline = Some(now + ASKED_MAX);
         self.groups.clear();
+        self.elsewhere.clear();
         self.dialled.clone_from(&dialled);
         out.push(Output::Locate(Locate { dialled, by, shown }));
     }
@@ -183,6 +185,7 @@ impl Call {
         out: &mut Vec<Output>,
     ) {
         let Some(mut transfer) = self.transfer.take() else { return };
+        self.elsewhere.clear();
         self.ring_deadline = None;
         self.try_deadline = None;
         self.note(now, "", "transfer.failed", cause.text);
@@ -259,7 +262,7 @@ impl Call {
         let answer = self
             .winner
             .and_then(|index| self.branches.get(index))
-            .and_then(|leg| leg.negotiator.remote().cloned());
+            .and_then(|leg| leg.negotiator.agreed_remote());
         if let Some(answer) = answer {
             self.reoffer_first(now, &answer, out);
         }

@@ -156,7 +156,7 @@ fn braced(rewrite: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::switch::snapshot::{Number, Phone, Rights, Route, Secret};
+    use crate::switch::snapshot::{Number, Phone, Reliable, Rights, Route, Secret};
     use regex::Regex;
 
     fn snapshot() -> Snapshot {
@@ -167,6 +167,8 @@ mod tests {
             contacts_max: None,
             ring_timeout: None,
             rights: Rights::default(),
+            reliable: Reliable::default(),
+            pickup_groups: Vec::new(),
         };
         let route = |pattern: &str, rewrite: Option<&str>| Route {
             name: pattern.into(),

@@ -5,7 +5,7 @@ use super::*;
 use crate::proto::sip::auth::server::Verdict;
 use crate::proto::sip::header::split_list;
 use crate::proto::sip::method::Method;
-use crate::proto::sip::session::{ALLOW, Refreshing};
+use crate::proto::sip::session::{ALLOW, Refreshing, Reliable};
 use crate::proto::sip::uri::{Scheme, Uri};
 use crate::switch::guard::Source;
 
@@ -55,6 +55,10 @@ impl Switchboard {
         {
             return self.refuse(now, &asked, status, &headers, out);
         }
+        let peer = self.dialog_of(&asked.request).map(|entry| entry.peer.clone());
+        if peer.is_some_and(|peer| self.lacks_option(now, &peer, &asked, out)) {
+            return;
+        }
         self.adopt(call, &asked);
         let Asked { server, request, flow, .. } = asked;
         to_call(call, call::Input::Request { server, request, flow }, out);
@@ -97,6 +101,10 @@ impl Switchboard {
         if let Some((status, headers)) = refusal_of_form(&asked.request, refreshing) {
             return self.refuse(now, &asked, status, &headers, out);
         }
+        if asked.request.method() != &Method::Invite && asked.request.has(HeaderName::Replaces) {
+            // Nothing else can take a dialog's place (RFC 3891 §3).
+            return self.refuse(now, &asked, 400, &[], out);
+        }
         match asked.request.method() {
             Method::Register => self.register(now, &asked, out),
             Method::Invite => self.invite(now, asked, out),
@@ -116,6 +124,34 @@ impl Switchboard {
         let is_subscribe = request.method() == &Method::Subscribe;
         let tag = request.to_tag().filter(|_| is_subscribe)?;
         self.subscriptions.find(&request.call_id(), &tag)
+    }
+
+    /// Does an INVITE require an extension that is not open to who sent it? Then it has been refused. Help is
+    /// never refused for that.
+    pub(super) fn lacks_option(
+        &mut self,
+        now: Instant,
+        peer: &Origin,
+        asked: &Asked,
+        out: &mut Vec<Output>,
+    ) -> bool {
+        let request = &asked.request;
+        if request.method() != &Method::Invite || self.is_emergency(request) {
+            return false;
+        }
+        let closed: Vec<_> = [
+            ("100rel", self.snapshot.reliable_for(peer) == Reliable::No),
+            ("replaces", !self.snapshot.takes_replaces(peer)),
+        ]
+        .into_iter()
+        .filter(|(option, is_closed)| *is_closed && request.lists(HeaderName::Require, option))
+        .map(|(option, _)| option)
+        .collect();
+        let is_closed = !closed.is_empty();
+        if is_closed {
+            self.refuse(now, asked, 420, &[(HeaderName::Unsupported, closed.join(", "))], out);
+        }
+        is_closed
     }
 
     fn other_request(
@@ -152,8 +188,25 @@ impl Switchboard {
             (HeaderName::Accept, "application/sdp".to_owned()),
             (HeaderName::AcceptEncoding, "identity".to_owned()),
             (HeaderName::AcceptLanguage, "en".to_owned()),
+            (HeaderName::Supported, self.supported()),
         ];
         self.refuse(now, asked, 200, &headers, out);
+    }
+
+    /// What is on for anybody here: who asks need not have said who it is.
+    fn supported(&self) -> String {
+        let snapshot = &self.snapshot;
+        let is_reliable = |reliable| reliable != Reliable::No;
+        let mut options = vec!["timer"];
+        if snapshot.phones.values().any(|phone| is_reliable(phone.reliable))
+            || snapshot.trunks.iter().any(|trunk| is_reliable(trunk.reliable))
+        {
+            options.push("100rel");
+        }
+        if !snapshot.phones.is_empty() || snapshot.trunks.iter().any(|trunk| trunk.replaces) {
+            options.push("replaces");
+        }
+        options.join(", ")
     }
 
     /// Finds out who sent a request; where that fails the request has been answered.
@@ -289,7 +342,9 @@ fn refusal_of_form(
         .filter(|option| {
             let known: &[&str] = match request.method() {
                 Method::Register => &["outbound", "path"],
-                Method::Invite | Method::Update => &["timer"],
+                // Which of them are open to whom is known when it is known who asks.
+                Method::Invite => &["timer", "100rel", "replaces"],
+                Method::Update => &["timer"],
                 _ => &[],
             };
             !known.iter().any(|known| option.eq_ignore_ascii_case(known))

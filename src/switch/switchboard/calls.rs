@@ -31,6 +31,9 @@ impl Switchboard {
             Who::Known(origin) => (origin, Ok(())),
             Who::Wrong(user) => (Origin::Phone(user), Err(&cause::WRONG_PASSWORD)),
         };
+        if verdict.is_ok() && self.lacks_option(now, &origin, &asked, out) {
+            return;
+        }
         // A guess at a password is one record in a minute; the others are counted.
         let refused = verdict.err().map(|_| self.guard.refused_call(now, asked.flow.remote.ip()));
         if refused == Some(None) {
@@ -40,6 +43,9 @@ impl Switchboard {
         let caller = self.caller_of(&origin, &asked.request);
         let max_forwards = asked.request.max_forwards().unwrap_or(70);
         let allowed = verdict.and_then(|()| self.is_own_identity(&origin, &asked.request));
+        if allowed.is_ok() && self.is_replacing(now, &origin, &caller, &asked, out) {
+            return;
+        }
         let Planned { plan, charges, remark, is_emergency } = match allowed {
             Err(cause) => Planned::refused(cause),
             Ok(()) if max_forwards == 0 => Planned::refused(&cause::LOOP),
@@ -297,6 +303,8 @@ impl Switchboard {
             }
             call::Output::HandOver { to, leg } => self.hand_over(now, call, to, leg, out),
             call::Output::Done => self.forget(now, call, out),
+            // Nothing here asks for digits yet.
+            call::Output::Digit { .. } => {}
             // The edge serves these itself.
             call::Output::Media(_) | call::Output::Event { .. } | call::Output::Record(_) => {}
         }
@@ -367,6 +375,7 @@ impl Switchboard {
             if let Some(ip) = source {
                 self.guard.dialog(ip, false);
             }
+            self.dialog_ended(key);
         }
         for client in entry.invites {
             self.with_endpoint(now, out, |endpoint, events| {

@@ -14,6 +14,7 @@ mod peers;
 mod probes;
 mod publish;
 mod register;
+mod replaces;
 mod strays;
 mod subscribe;
 mod targets;
@@ -169,6 +170,8 @@ pub struct Switchboard {
     peers: peers::Peers,
     /// Sessions that nobody wanted any more, latest last: transaction and the peer's tag.
     strays: VecDeque<(ClientKey, String)>,
+    /// Dialogs that are over, latest last.
+    ended: VecDeque<(String, String)>,
     guard: Guard,
     meter: Meter,
     /// Until when requests outside dialogs are refused for load.
@@ -221,6 +224,7 @@ impl Switchboard {
             probes: probes::Probes::default(),
             peers: peers::Peers::default(),
             strays: VecDeque::new(),
+            ended: VecDeque::new(),
             is_draining: false,
             dropped: 0,
             challenged: 0,
@@ -444,9 +448,9 @@ impl Switchboard {
                     );
                 }
             }
-            E::Cancel { server, owner } => {
+            E::Cancel { server, owner, reasons } => {
                 if let Some(Owner(call)) = owner {
-                    to_call(CallId(call), call::Input::Cancelled(server), out);
+                    to_call(CallId(call), call::Input::Cancelled(server, reasons), out);
                 }
             }
             E::Response { client, owner, response } if owner == NOBODY => {

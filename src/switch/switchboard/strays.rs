@@ -10,6 +10,9 @@ use crate::proto::sip::method::Method;
 /// BYE, which is answered 481.
 pub(super) const STRAYS_MAX: usize = 256;
 
+/// More requests than a branch was sent before its answer.
+const CSEQ_GAP: u32 = 100;
+
 impl Switchboard {
     /// A response for a call. If that is over and a branch behind a proxy answers all the same, somebody
     /// holds a phone to the ear: the session is taken and ended.
@@ -34,6 +37,8 @@ impl Switchboard {
         let Some(mut dialog) = dialog.map(|dialog| dialog.with_default_target(invite.uri())) else {
             return;
         };
+        // The call may have sent PRACKs in this dialog; a gap in the numbers is allowed (RFC 3261 §12.2.2).
+        dialog.local_cseq += CSEQ_GAP;
         let Some(dest) = dialog.dest() else { return };
         let ack = dialog.request(&Method::Ack, Some(response.cseq().number)).finish();
         let stray = (client, dialog.remote_tag.clone());

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use regex::Regex;
 use tandem::switch::snapshot::{
-    CapsWish, Destination, Listen, Number, PeerAddress, Phone, Rights, Route, Secret, Snapshot,
-    Transport, Trunk, TrunkMode,
+    CapsWish, Destination, Listen, Number, PeerAddress, Phone, Reliable, Rights, Route, Secret,
+    Snapshot, Transport, Trunk, TrunkMode,
 };
 
 pub const CARRIER: &str = "203.0.113.10:5060";
@@ -25,6 +25,8 @@ pub fn phone(extension: &str, name: &str) -> (String, Phone) {
         contacts_max: None,
         ring_timeout: None,
         rights: Rights::default(),
+        reliable: Reliable::default(),
+        pickup_groups: Vec::new(),
     };
     (extension.to_owned(), phone)
 }
@@ -57,6 +59,8 @@ pub fn trunk(name: &str, mode: TrunkMode, peers: &[&str]) -> Trunk {
         large_to_tcp: true,
         probe: Duration::ZERO,
         caps: CapsWish::default(),
+        reliable: Reliable::default(),
+        replaces: false,
     }
 }
 

@@ -87,6 +87,8 @@ pub struct Habits {
     pub answers: bool,
     pub repeats: bool,
     pub logs_in: bool,
+    /// Does it acknowledge reliable 18x by PRACK?
+    pub pracks: bool,
     /// Milliseconds after which a re-INVITE or UPDATE that got 491 is sent again.
     pub again_after_491: Option<u64>,
 }
@@ -103,6 +105,7 @@ impl Default for Habits {
             answers: true,
             repeats: true,
             logs_in: true,
+            pracks: false,
             again_after_491: None,
         }
     }
@@ -204,6 +207,8 @@ pub struct Phone {
     acks: BTreeMap<String, String>,
     due: Vec<(u64, usize, Reply)>,
     later: Vec<(u64, Ask)>,
+    /// Reliable responses that it has acknowledged.
+    pracked: Vec<String>,
 }
 
 impl Phone {
@@ -230,6 +235,7 @@ impl Phone {
             acks: BTreeMap::new(),
             due: Vec::new(),
             later: Vec::new(),
+            pracked: Vec::new(),
         }
     }
 

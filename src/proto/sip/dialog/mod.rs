@@ -95,6 +95,12 @@ impl Dialog {
         })
     }
 
+    /// Goes on counting where an early dialog of the same peer is: both are one (§12.3).
+    pub fn count_on(&mut self, early: &Self) {
+        self.local_cseq = self.local_cseq.max(early.local_cseq);
+        self.remote_cseq = early.remote_cseq;
+    }
+
     /// Where the peer is if it gave no Contact: where our request reached it.
     #[must_use]
     pub fn with_default_target(mut self, request_uri: &str) -> Self {

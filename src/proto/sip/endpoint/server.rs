@@ -1,5 +1,6 @@
 //! Requests of others: their transactions, retransmissions, ACK and CANCEL (RFC 3261 §9.2, §17.2).
 
+use super::Reasons;
 use std::cmp::Reverse;
 use std::net::IpAddr;
 
@@ -106,7 +107,9 @@ impl Endpoint {
         let cancelled = invite.and_then(|(id, server)| {
             let ServerMachine::Invite(machine) = &server.machine else { return None };
             let is_open = machine.state == server_invite::State::Proceeding;
-            is_open.then_some(Event::Cancel { server: ServerKey(id), owner: server.owner })
+            let reasons = Reasons::of(&request);
+            let (server, owner) = (ServerKey(id), server.owner);
+            is_open.then_some(Event::Cancel { server, owner, reasons })
         });
         let Some(server) = self.add_server(now, &flow, &request, key, tag.clone()) else {
             return out.push(Event::Dropped("too many transactions"));

@@ -2,6 +2,7 @@
 
 pub mod name_addr;
 pub mod params;
+pub mod reason;
 pub mod values;
 pub mod via;
 
@@ -90,6 +91,9 @@ names! {
     ReferredBy = "Referred-By", b'b';
     ReferSub = "Refer-Sub";
     Replaces = "Replaces";
+    Join = "Join";
+    InfoPackage = "Info-Package";
+    RecvInfo = "Recv-Info";
     Event = "Event", b'o';
     AllowEvents = "Allow-Events", b'u';
     SubscriptionState = "Subscription-State";

@@ -3,6 +3,12 @@
 use super::*;
 
 impl Session {
+    /// Why the peer refused or ended the session, as far as it said.
+    #[must_use]
+    pub const fn peer_reasons(&self) -> Reasons {
+        self.peer_reasons
+    }
+
     /// Ends the session from our side. `status` answers an INVITE that is still open; `reason` becomes the
     /// Reason header (RFC 3326) of a CANCEL or BYE.
     pub fn hang_up(&mut self, status: u16, reason: Option<String>, out: &mut Vec<Out>) {
@@ -82,6 +88,7 @@ impl Session {
     }
 
     pub(super) fn receive_bye(&mut self, open: &OpenServer, out: &mut Vec<Out>) {
+        self.peer_reasons = Reasons::of(&open.request);
         self.respond(open, 200, out);
         let was_ending = self.state == State::Ending || self.hangup_after_ack.is_some();
         // What the peer had asked for and hung up on (§15.1.2).

@@ -11,6 +11,7 @@ impl Session {
         session.local_tag = session.tokens.tag();
         session.owns_call_id = true;
         session.credentials.clone_from(&invite.credentials);
+        session.has_offer = invite.body.is_some();
         session.invite = Some(invite);
         session.send_invite(out);
         session
@@ -31,6 +32,7 @@ impl Session {
         builder.add(HeaderName::Contact, &self.setting.contact);
         builder.add(HeaderName::Allow, ALLOW);
         builder.add(HeaderName::UserAgent, &self.setting.user_agent);
+        builder.add(HeaderName::Supported, self.supported());
         self.timer.add_to_request(&mut builder);
         for (name, value) in &invite.headers {
             builder.add(*name, value);
@@ -42,6 +44,16 @@ impl Session {
         let (dest, request) = (invite.dest.clone(), builder.finish_sdp(body));
         self.invite = Some(invite);
         out.push(Out::Send { client, dest, method: Method::Invite, request });
+    }
+
+    /// What we say that we support: only what is on for this peer (RFC 3261 §20.37).
+    pub(super) fn supported(&self) -> &'static str {
+        match (self.advertises_reliable, self.setting.replaces) {
+            (true, true) => "timer, 100rel, replaces",
+            (true, false) => "timer, 100rel",
+            (false, true) => "timer, replaces",
+            (false, false) => "timer",
+        }
     }
 
     /// Adds the credentials that the peer has asked for so far.
@@ -78,12 +90,14 @@ impl Session {
             status
                 if self.state == State::Outgoing
                     && (self.is_challenge_met(response)
+                        || self.is_extension_met(response)
                         || status == 422 && self.timer.is_raised_by(response)) =>
             {
                 self.early.clear();
                 self.send_invite(out);
             }
             status => {
+                self.peer_reasons = Reasons::of(response);
                 let was_outgoing = self.state == State::Outgoing;
                 if matches!(self.state, State::Outgoing | State::Cancelling) {
                     self.state = State::Over;
@@ -98,33 +112,16 @@ impl Session {
         }
     }
 
-    fn invite_progress(&mut self, status: u16, response: &Message, out: &mut Vec<Out>) {
-        if self.state != State::Outgoing {
-            return;
-        }
-        let Some(tag) = response.to_tag() else {
-            return out.push(Out::Event(Event::Progress { status, body: None }));
-        };
-        if !self.early.iter().any(|dialog| dialog.remote_tag == tag) && self.early.len() < EARLY_MAX
-        {
-            self.early.extend(self.dialog_of(response));
-        }
-        let body = response.sdp().map(<[u8]>::to_vec);
-        out.push(Out::Event(Event::Progress { status, body }));
-    }
-
-    fn dialog_of(&self, response: &Message) -> Option<Dialog> {
-        let invite = self.invite.as_ref()?;
-        let dialog = Dialog::from_response(response, &self.setting.contact, &invite.dest)?;
-        Some(dialog.with_default_target(&invite.uri))
-    }
-
     fn invite_accepted(&mut self, now: Instant, response: &Message, out: &mut Vec<Out>) {
         let tag = response.to_tag().unwrap_or_default();
         match self.state {
             State::Outgoing => {
                 let Some(dialog) = self.dialog_of(response) else { return };
-                self.early.clear();
+                let early = self.early.iter_mut().find(|early| early.dialog.remote_tag == tag);
+                let (is_settled, answer) =
+                    early.map(|early| (early.is_settled, early.answer.take())).unwrap_or_default();
+                // Those of other branches stay: they may answer too.
+                self.early.retain(|early| early.dialog.remote_tag != tag);
                 self.dialog = Some(dialog);
                 self.state = State::Established;
                 self.note_allow(response);
@@ -133,10 +130,11 @@ impl Session {
                     credentials.accepted();
                 }
                 self.owed_ack = Some(response.cseq().number);
-                if self.invite.as_ref().is_some_and(|invite| invite.body.is_some()) {
+                if self.has_offer || is_settled {
                     self.acknowledge(None, out);
                 }
-                let body = response.sdp().map(<[u8]>::to_vec);
+                // What was agreed reliably stands, whatever the 2xx repeats of it.
+                let body = if is_settled { answer } else { response.sdp().map(<[u8]>::to_vec) };
                 out.push(Out::Event(Event::Answered { body }));
             }
             // The answer crossed our CANCEL: take it and hang up (§15, RFC 5407 §3).

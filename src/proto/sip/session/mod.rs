@@ -5,9 +5,13 @@
 
 mod bye;
 mod client;
+mod early;
+mod info;
 mod modify;
 mod peer;
+mod prack;
 mod refer;
+mod reliable;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -19,6 +23,7 @@ use super::auth::client::Credentials;
 use super::dialog::Dialog;
 use super::endpoint::{ClientKey, Failure, ServerKey};
 use super::header::HeaderName;
+use super::header::reason::Reasons;
 use super::message::build::{Builder, reason_phrase};
 use super::message::{Message, Packet};
 use super::method::Method;
@@ -27,11 +32,13 @@ use super::transport::{Dest, Flow};
 use crate::proto::time::Instant;
 use crate::proto::token::Tokens;
 
+pub use info::Digit;
 pub use refer::{Referred, Replaces};
+pub use reliable::Reliable;
 pub use timer::Refreshing;
 
 /// The methods that we serve, for `Allow`.
-pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, REFER, REGISTER";
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO, REFER, REGISTER";
 
 /// Early dialogs of one INVITE of ours; a proxy that forks further has its later branches ignored until
 /// one of them answers.
@@ -89,6 +96,18 @@ pub enum Event {
         status: u16,
         /// A session description: early media.
         body: Option<Vec<u8>>,
+        /// Is that the peer's offer, in a reliable response? Then [`Session::prack`] must follow.
+        is_offer: bool,
+    },
+    /// The peer offers, by PRACK or UPDATE, before the final response: [`Session::answer_early`] must follow.
+    EarlyOffer {
+        /// The session description.
+        body: Vec<u8>,
+    },
+    /// The answer to the offer that a reliable response of ours carried.
+    EarlyAnswer {
+        /// The session description; `None` against RFC 3262 §5.
+        body: Option<Vec<u8>>,
     },
     /// 2xx came: the session is established. If we offered nothing, the body is the peer's offer and
     /// [`Session::acknowledge`] must follow.
@@ -134,6 +153,8 @@ pub enum Event {
     /// The peer asks that somebody else be called: [`Session::accept_refer`] or [`Session::refuse_refer`]
     /// must follow.
     Referred(Referred),
+    /// The peer pressed a key, and said so by INFO.
+    Digit(Digit),
     /// The session wants to be refreshed by a re-INVITE: [`Session::modify`] with the agreed description must
     /// follow.
     RefreshDue,
@@ -150,6 +171,8 @@ pub enum Ending {
     Cancelled,
     /// Our 2xx was never acknowledged; we have hung up.
     NoAck,
+    /// A reliable 18x of ours was never acknowledged; we have refused the INVITE.
+    NoPrack,
     /// Nobody refreshed the session in time; we have hung up (RFC 4028 §10).
     Expired,
     /// The peer says that it no longer knows the dialog (481, 408; RFC 5057).
@@ -184,6 +207,10 @@ pub struct Setting {
     pub timers: Timers,
     /// What is asked of the session timer.
     pub refreshing: Refreshing,
+    /// When provisional responses are reliable.
+    pub reliable: Reliable,
+    /// May the peer's INVITEs replace dialogs of ours?
+    pub replaces: bool,
 }
 
 /// An INVITE to send.
@@ -268,7 +295,16 @@ pub struct Session {
     /// The first INVITE's transaction: further 2xx arrive by it.
     initial: Option<ClientKey>,
     credentials: Option<Credentials>,
-    early: Vec<Dialog>,
+    early: Vec<prack::Early>,
+    pracks: Vec<prack::OpenPrack>,
+    /// Do our INVITEs say that we support reliable responses?
+    advertises_reliable: bool,
+    /// Did the first INVITE carry an offer, and what is its CSeq number?
+    has_offer: bool,
+    invite_cseq: u32,
+    provisionals: reliable::Provisionals,
+    /// A PRACK or UPDATE before the final response whose offer waits for our answer.
+    early_offer: Option<OpenServer>,
     /// Tags of further answers to our INVITE that were hung up; they may come again.
     hung_up: Vec<String>,
     server: Option<OpenServer>,
@@ -291,12 +327,16 @@ pub struct Session {
     owns_call_id: bool,
     /// May the peer be sent UPDATE?
     peer_allows_update: bool,
+    /// May it be sent INFO?
+    peer_allows_info: bool,
+    peer_reasons: Reasons,
 }
 
 impl Session {
     fn empty(setting: Setting, tokens: Tokens, state: State) -> Self {
         Self {
             timer: timer::Timer::new(setting.refreshing),
+            advertises_reliable: setting.reliable == Reliable::WhenSupported,
             setting,
             tokens,
             state,
@@ -308,6 +348,11 @@ impl Session {
             initial: None,
             credentials: None,
             early: Vec::new(),
+            pracks: Vec::new(),
+            has_offer: false,
+            invite_cseq: 0,
+            provisionals: reliable::Provisionals::default(),
+            early_offer: None,
             hung_up: Vec::new(),
             server: None,
             client: None,
@@ -322,6 +367,8 @@ impl Session {
             glare_retries: 0,
             owns_call_id: false,
             peer_allows_update: false,
+            peer_allows_info: false,
+            peer_reasons: Reasons::default(),
         }
     }
 
@@ -381,7 +428,7 @@ impl Session {
             return self.receive_ack(now, &open.request, out);
         }
         let Some(dialog) = self.dialog.as_mut() else {
-            return self.early_request(open, out);
+            return self.early_request(now, open, out);
         };
         if self.state == State::Over
             || self.state == State::Ending && open.request.method() != &Method::Bye
@@ -397,13 +444,10 @@ impl Session {
             Method::Update => self.receive_update(now, open, out),
             Method::Bye => self.receive_bye(&open, out),
             Method::Refer => self.receive_refer(open, out),
-            Method::Options => {
-                let headers = [
-                    (HeaderName::Allow, ALLOW.to_owned()),
-                    (HeaderName::Accept, "application/sdp".to_owned()),
-                ];
-                self.respond_with(&open, 200, &headers, out);
-            }
+            Method::Info => self.receive_info(&open, out),
+            // Of an 18x that the 2xx overtook.
+            Method::Prack => self.receive_prack(now, open, out),
+            Method::Options => self.receive_options(&open, out),
             _ => self.respond_with(&open, 405, &[(HeaderName::Allow, ALLOW.to_owned())], out),
         }
     }
@@ -414,29 +458,7 @@ impl Session {
         match (&self.dialog, &self.server) {
             (Some(dialog), _) => dialog.remote_tag == tag,
             (None, Some(open)) => open.request.from_tag().unwrap_or_default() == tag,
-            (None, None) => self.early.iter().any(|dialog| dialog.remote_tag == tag),
-        }
-    }
-
-    /// A request of the peer while only early dialogs exist.
-    fn early_request(&mut self, open: OpenServer, out: &mut Vec<Out>) {
-        match (self.state, open.request.method()) {
-            // The caller may end an early dialog by BYE; the called side may not (RFC 3261 §15).
-            (State::Incoming, Method::Bye) => {
-                self.respond(&open, 200, out);
-                self.cancelled(out);
-            }
-            (State::Incoming | State::Outgoing, Method::Update) => {
-                self.respond_with(&open, 500, &[(HeaderName::RetryAfter, "3".into())], out);
-            }
-            (State::Incoming | State::Outgoing, Method::Options) => {
-                self.respond_with(&open, 200, &[(HeaderName::Allow, ALLOW.to_owned())], out);
-            }
-            (State::Incoming, Method::Invite) => {
-                // A second INVITE before the first one's final response (RFC 3261 §14.2).
-                self.respond_with(&open, 500, &[(HeaderName::RetryAfter, "5".into())], out);
-            }
-            _ => self.respond(&open, 481, out),
+            (None, None) => self.early.iter().any(|early| early.dialog.remote_tag == tag),
         }
     }
 
@@ -457,6 +479,9 @@ impl Session {
         if self.client.as_ref().is_some_and(|open| open.client == client) {
             return self.modify_answered(now, response, out);
         }
+        if self.is_prack_answered(response, client, out) {
+            return;
+        }
         // A 2xx to a re-INVITE that came again: its ACK was lost.
         if response.method() == &Method::Invite && (200..300).contains(&response.status()) {
             self.acknowledge_again(response, out);
@@ -472,7 +497,7 @@ impl Session {
             return self.invite_failed(why, out);
         }
         if self.client.take_if(|open| open.client == client).is_none() {
-            return;
+            return self.pracks.retain(|open| !open.is(client));
         }
         // The session stays as it was: a conversation that is heard does not end because one message was not.
         // If the peer is really gone, nothing is heard either, and dead media ends the call. What could not
@@ -488,12 +513,6 @@ impl Session {
     fn lost(&mut self, out: &mut Vec<Out>) {
         out.push(Out::Event(Event::Ended(Ending::Lost)));
         self.send_bye(None, out);
-    }
-
-    fn note_allow(&mut self, message: &Message) {
-        if message.has(HeaderName::Allow) {
-            self.peer_allows_update = message.lists(HeaderName::Allow, "UPDATE");
-        }
     }
 
     fn respond(&self, open: &OpenServer, status: u16, out: &mut Vec<Out>) {
@@ -527,7 +546,8 @@ impl Session {
             builder.add(HeaderName::Contact, &self.setting.contact);
             if has_session && status >= 200 {
                 builder.add(HeaderName::Allow, ALLOW);
-                self.timer.add_to_success(&open.request, &mut builder);
+                let replaces = self.setting.replaces;
+                self.timer.add_to_success(&open.request, replaces, &mut builder);
             }
         }
         builder.add(HeaderName::Server, &self.setting.user_agent);
@@ -544,12 +564,17 @@ impl Session {
             self.unacked.as_ref().map(|unacked| unacked.resend_at.min(unacked.give_up_at));
         let retry = self.retry.as_ref().map(|retry| retry.at);
         let timer = self.timer.next_timeout().filter(|_| self.state == State::Established);
-        unacked.into_iter().chain(retry).chain(timer).min()
+        let provisional =
+            self.provisionals.next_timeout().filter(|_| self.state == State::Incoming);
+        unacked.into_iter().chain(provisional).chain(retry).chain(timer).min()
     }
 
     /// Runs what is due.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut Vec<Out>) {
         self.resend_unacked(now, out);
+        if self.state == State::Incoming {
+            self.resend_unpracked(now, out);
+        }
         if let Some(retry) = self.retry.take_if(|retry| retry.at <= now) {
             if self.server.is_some() || self.unacked.is_some() {
                 // The peer was quicker: its own modification goes first.

@@ -115,6 +115,7 @@ impl Session {
         let mut builder = dialog.request(&Method::Invite, None);
         builder.add(HeaderName::Allow, ALLOW);
         builder.add(HeaderName::UserAgent, &self.setting.user_agent);
+        builder.add(HeaderName::Supported, self.supported());
         self.timer.add_to_request(&mut builder);
         self.add_credentials(&Method::Invite, &uri, body.as_deref(), &mut builder);
         let client = ClientKey(self.tokens.next_u64());

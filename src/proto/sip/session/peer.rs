@@ -6,7 +6,8 @@ impl Session {
     /// The peer's tag, once it has said one: a caller in its INVITE, a called side in its first response.
     #[must_use]
     pub fn remote_tag(&self) -> Option<String> {
-        let confirmed = self.dialog.as_ref().or_else(|| self.early.last());
+        let early = || self.early.last().map(|early| &early.dialog);
+        let confirmed = self.dialog.as_ref().or_else(early);
         let tag = confirmed.map(|dialog| dialog.remote_tag.clone());
         tag.or_else(|| self.open_request()?.from_tag()).filter(|tag| !tag.is_empty())
     }

@@ -23,24 +23,53 @@ pub struct Referred {
 pub struct Replaces {
     /// Its Call-ID.
     pub call_id: String,
-    /// Both of its tags; which one is whose depends on who counts.
+    /// Both of its tags, `to-tag` first; which one is whose depends on who counts.
     pub tags: [String; 2],
+    /// Only a dialog that nobody has answered is meant.
+    pub is_early_only: bool,
 }
 
 impl Replaces {
-    /// Reads the header's value, unescaped. `None` without a Call-ID or a tag.
+    /// Reads the header's value, unescaped. `None` without a Call-ID, or without exactly one tag of each kind.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut words = text.split(';').map(str::trim);
         let call_id = words.next().filter(|word| !word.is_empty())?.to_owned();
-        let tags = words.filter_map(|word| word.split_once('=')).collect::<Vec<_>>();
-        let tag = |wanted: &str| {
-            let found = tags.iter().find(|(name, _)| name.trim().eq_ignore_ascii_case(wanted));
-            found.map(|(_, value)| value.trim().to_owned()).filter(|value| !value.is_empty())
-        };
-        Some(Self { call_id, tags: [tag("to-tag")?, tag("from-tag")?] })
+        let (mut to, mut from, mut is_early_only) = (None, None, false);
+        for word in words {
+            let (name, value) = word.split_once('=').unwrap_or((word, ""));
+            let (name, value) = (name.trim(), value.trim());
+            let place = match () {
+                () if name.eq_ignore_ascii_case("to-tag") => &mut to,
+                () if name.eq_ignore_ascii_case("from-tag") => &mut from,
+                () => {
+                    is_early_only |= name.eq_ignore_ascii_case("early-only");
+                    continue;
+                }
+            };
+            if value.is_empty() || place.replace(value.to_owned()).is_some() {
+                return None;
+            }
+        }
+        Some(Self { call_id, tags: [to?, from?], is_early_only })
+    }
+
+    /// Reads the header of an INVITE; `None` if it has none.
+    ///
+    /// # Errors
+    ///
+    /// More than one, one that cannot be read, or Join beside it: answer 400 (RFC 3891 §3, RFC 3911 §4).
+    pub fn of(request: &Message) -> Option<Result<Self, MalformedReplaces>> {
+        let values = request.list(HeaderName::Replaces);
+        let first = values.first()?;
+        let is_alone = values.len() == 1 && !request.has(HeaderName::Join);
+        Some(Self::parse(first).filter(|_| is_alone).ok_or(MalformedReplaces))
     }
 }
+
+/// A Replaces header that says nothing: 400.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MalformedReplaces;
 
 /// A REFER of the peer: before our answer, and then as long as it is owed news.
 #[derive(Debug)]

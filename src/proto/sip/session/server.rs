@@ -17,6 +17,9 @@ impl Session {
         session.call_id = request.call_id().into_owned();
         session.local_tag.clone_from(&tag);
         session.note_allow(&request);
+        session.has_offer = request.sdp().is_some();
+        session.invite_cseq = request.cseq().number;
+        session.provisionals = reliable::Provisionals::new(session.setting.reliable, &request);
         session.server = Some(OpenServer { server, request, flow, tag });
         session
     }
@@ -33,10 +36,14 @@ impl Session {
         self.server.as_ref().is_some_and(|open| open.server == server)
     }
 
-    /// Sends a provisional response, with early media if there is a body.
-    pub fn progress(&mut self, status: u16, body: Option<&[u8]>, out: &mut Vec<Out>) {
+    /// Sends a provisional response, with early media if there is a body. To a peer that wants it so it is
+    /// repeated until it is acknowledged, and waits until the one before it is.
+    pub fn progress(&mut self, now: Instant, status: u16, body: Option<&[u8]>, out: &mut Vec<Out>) {
         if self.state != State::Incoming {
             return;
+        }
+        if self.is_reliable() {
+            return self.progress_reliably(now, status, body, out);
         }
         if let Some(open) = &self.server {
             let packet = self.response(open, status, reason_phrase(status), &[]).finish_sdp(body);
@@ -44,18 +51,21 @@ impl Session {
         }
     }
 
-    /// Answers the INVITE: 200 with our answer, or with our offer if it had none.
+    /// Answers the INVITE: 200 with our answer, or with our offer if it had none. The body is left out where a
+    /// reliable response carried it already; while that one is not acknowledged the 200 waits.
     pub fn accept(&mut self, now: Instant, body: Option<&[u8]>, out: &mut Vec<Out>) {
-        if self.state != State::Incoming {
-            return;
+        if self.state == State::Incoming {
+            self.accept_or_wait(now, body, out);
         }
+    }
+
+    pub(super) fn accept_now(&mut self, now: Instant, body: Option<&[u8]>, out: &mut Vec<Out>) {
         let Some(open) = self.server.take() else { return };
         let flow = Some(open.flow);
-        let Some(dialog) =
-            Dialog::from_request(&open.request, &open.tag, &self.setting.contact, flow)
-        else {
-            return;
-        };
+        // The early dialog has counted the requests so far.
+        let early = self.provisionals.dialog.take();
+        let made = || Dialog::from_request(&open.request, &open.tag, &self.setting.contact, flow);
+        let Some(dialog) = early.or_else(made) else { return };
         self.dialog = Some(dialog);
         self.state = State::Established;
         self.send_ok(now, &open, body, out);
@@ -76,6 +86,7 @@ impl Session {
             let packet = self.response(&open, status, reason, headers).finish();
             out.push(Out::Respond { server: open.server, status, packet });
         }
+        self.provisionals.stop();
         self.state = State::Over;
     }
 
@@ -87,6 +98,7 @@ impl Session {
         if let Some(open) = self.server.take() {
             self.respond(&open, 487, out);
         }
+        self.provisionals.stop();
         self.state = State::Over;
         out.push(Out::Event(Event::Ended(Ending::Cancelled)));
     }

@@ -6,6 +6,8 @@ fn session(owns_call_id: bool) -> Session {
         user_agent: "test".into(),
         timers: Timers::default(),
         refreshing: Refreshing::default(),
+        reliable: Reliable::default(),
+        replaces: false,
     };
     let mut session = Session::empty(setting, Tokens::new([7; 32]), State::Established);
     session.owns_call_id = owns_call_id;

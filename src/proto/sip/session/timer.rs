@@ -111,7 +111,6 @@ impl Timer {
     }
 
     pub(super) fn add_to_request(&self, builder: &mut Builder) {
-        builder.add(HeaderName::Supported, "timer");
         let Some(expires) = self.wish() else { return };
         let refresher = match self.running {
             Some(Running { terms: Terms { is_ours: true, .. }, .. }) => ";refresher=uac",
@@ -158,9 +157,15 @@ impl Timer {
         Some(Terms { expires: asked.expires.max(MIN_SE_DEFAULT), is_ours })
     }
 
-    pub(super) fn add_to_success(&self, request: &Message, builder: &mut Builder) {
-        let Some(terms) = self.terms_for(request) else { return };
-        builder.add(HeaderName::Supported, "timer");
+    pub(super) fn add_to_success(&self, request: &Message, replaces: bool, builder: &mut Builder) {
+        let terms = self.terms_for(request);
+        match (terms.is_some(), replaces) {
+            (true, true) => builder.add(HeaderName::Supported, "timer, replaces"),
+            (true, false) => builder.add(HeaderName::Supported, "timer"),
+            (false, true) => builder.add(HeaderName::Supported, "replaces"),
+            (false, false) => {}
+        }
+        let Some(terms) = terms else { return };
         if knows_timers(request) {
             builder.add(HeaderName::Require, "timer");
         }
@@ -238,6 +243,7 @@ impl Session {
         let uri = dialog.request_uri();
         let mut builder = dialog.request(&Method::Update, None);
         builder.add(HeaderName::UserAgent, &self.setting.user_agent);
+        builder.add(HeaderName::Supported, self.supported());
         self.timer.add_to_request(&mut builder);
         self.add_credentials(&Method::Update, &uri, None, &mut builder);
         let client = ClientKey(self.tokens.next_u64());

@@ -136,6 +136,12 @@ impl Phone {
                 {
                     self.calls[call].remote_sdp.clone_from(&text.body);
                 }
+                if let Some(call) = self.pending[index].ask.call
+                    && self.habits.pracks
+                    && text.has("RSeq")
+                {
+                    self.prack(now, call, text);
+                }
             }
             return;
         }
@@ -162,6 +168,25 @@ impl Phone {
             self.calls[call].status = text.status();
             self.calls[call].state = if text.status() < 300 { State::Up } else { State::Over };
         }
+    }
+
+    /// Acknowledges a reliable 18x once, with an answer if it is an offer.
+    fn prack(&mut self, now: u64, call: usize, text: &Text) {
+        let rack = format!("RAck: {} {} INVITE\r\n", text.get("RSeq"), text.cseq());
+        let once = format!("{}{rack}", text.call_id());
+        if self.pracked.contains(&once) {
+            return;
+        }
+        self.pracked.push(once);
+        self.calls[call].remote_tag = text.tag_of_to();
+        self.calls[call].target = uri_of(text.get("Contact"));
+        let is_late = self.calls[call].invite.as_ref().is_some_and(|invite| invite.body.is_empty());
+        let body = if is_late && !text.body.is_empty() {
+            self.answer_to(call, &text.body)
+        } else {
+            String::new()
+        };
+        self.in_dialog(now, call, "PRACK", &rack, body);
     }
 
     fn again(&mut self, now: u64, mut ask: Ask, header: &str, challenge: &str) {

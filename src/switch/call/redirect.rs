@@ -1,0 +1,90 @@
+//! A called phone sends the call elsewhere (RFC 3261 §8.1.3.4).
+//!
+//! Its Contacts are read as numbers of the dial plan, so they reach nothing that the phone itself could not
+//! dial. The best is rung first; the next one follows when it comes to nothing.
+
+use super::*;
+use crate::proto::sip::header::name_addr::NameAddr;
+use crate::proto::sip::header::values::q_value;
+use crate::proto::sip::session::State;
+
+/// How often a call may be sent elsewhere.
+const REDIRECTS_MAX: usize = 5;
+/// Contacts of one redirection that are tried; the others are left out.
+const CONTACTS_MAX: usize = 8;
+
+/// Where a call may go besides, and where it has been.
+#[derive(Debug, Default)]
+pub(super) struct Elsewhere {
+    /// Numbers, and the dialog of the phone that named them: its rights decide.
+    next: VecDeque<(String, (String, String))>,
+    been: Vec<String>,
+}
+
+impl Elsewhere {
+    pub(super) fn clear(&mut self) {
+        self.next.clear();
+    }
+}
+
+impl Call {
+    /// A branch answered 3xx; false if that is a refusal like any other.
+    pub(super) fn redirect(
+        &mut self,
+        now: Instant,
+        index: usize,
+        contacts: &[String],
+        out: &mut Vec<Output>,
+    ) -> bool {
+        let Some(leg) = self.branches.get(index) else { return false };
+        let is_last = !self.branches.iter().any(|leg| leg.session.state() == State::Outgoing);
+        if leg.is_trunk || !is_last {
+            return false;
+        }
+        let (key, label) = (leg.key(), leg.label.clone());
+        let mut numbers: Vec<_> =
+            contacts.iter().take(CONTACTS_MAX).filter_map(|contact| number_of(contact)).collect();
+        numbers.sort_by_key(|(q, _)| std::cmp::Reverse(*q));
+        for (_, number) in numbers.into_iter().rev() {
+            self.elsewhere.next.push_front((number, key.clone()));
+        }
+        if self.elsewhere.been.is_empty() {
+            self.elsewhere.been.push(self.dialled.clone());
+        }
+        self.goes_elsewhere(now, &label, out)
+    }
+
+    /// Rings the next number that the call was sent to, if there is one that it has not been at.
+    pub(super) fn goes_elsewhere(
+        &mut self,
+        now: Instant,
+        label: &str,
+        out: &mut Vec<Output>,
+    ) -> bool {
+        while let Some((number, key)) = self.elsewhere.next.pop_front() {
+            let has_been = self.elsewhere.been.contains(&number);
+            if has_been || self.elsewhere.been.len() > REDIRECTS_MAX {
+                let why =
+                    if has_been { "the call has been there" } else { "too many redirections" };
+                self.note(now, label, "leg.not_redirected", format!("to {number}: {why}"));
+                continue;
+            }
+            self.elsewhere.been.push(number.clone());
+            self.note(now, label, "leg.redirected", format!("to {number}"));
+            self.ring_deadline = Some(now + ASKED_MAX);
+            self.dialled.clone_from(&number);
+            let shown = self.who_is_shown();
+            out.push(Output::Locate(Locate { dialled: number, by: Some(key), shown }));
+            return true;
+        }
+        false
+    }
+}
+
+/// A Contact's number and how much it is preferred.
+fn number_of(contact: &str) -> Option<(u16, String)> {
+    let address = NameAddr::parse(contact).ok()?;
+    let number = address.parsed_uri()?.dialled().into_owned();
+    let q = address.params.get("q").map_or(1000, |text| q_value(&text));
+    Some((q, number)).filter(|(_, number)| !number.is_empty())
+}

@@ -1,0 +1,110 @@
+//! INFO (RFC 6086): row 118 of the wire catalogue.
+
+use crate::scene::{heard, talking, two_phones};
+use crate::sim::phone::{Body, Reply, ok, ring};
+use crate::sim::world::{PhoneId, World};
+
+/// A call to a phone that says in its 200 what it takes.
+fn talking_with(allow: &str) -> (World, PhoneId, PhoneId) {
+    let (mut w, a, b) = two_phones();
+    let answer = ok().header(&format!("Allow: {allow}"));
+    w[b].habits.on_invite = vec![(20, ring()), (500, answer)];
+    w.dial(a, "1002");
+    w.run_for(1_000);
+    assert_eq!(heard(&w), (true, true));
+    (w, a, b)
+}
+
+/// An INFO with this body, as raw text since it is no description; its status.
+fn info(w: &mut World, id: PhoneId, headers: &str, body: &str) -> u16 {
+    let last = w[id].last().clone();
+    let call = w[id].last_index();
+    w[id].calls[call].cseq += 1;
+    let (from, to) = if last.is_caller { ("1001", "1002") } else { ("1002", "1001") };
+    let text = format!(
+        "INFO {} SIP/2.0\r\nVia: SIP/2.0/UDP {{me}};rport;branch={{branch}}\r\nMax-Forwards: 70\r\n\
+         From: <sip:{from}@tandem>;tag={}\r\nTo: <sip:{to}@tandem>;tag={}\r\nCall-ID: {}\r\nCSeq: {} INFO\r\n\
+         {headers}Content-Length: {}\r\n\r\n{body}",
+        last.target,
+        last.local_tag,
+        last.remote_tag,
+        last.call_id,
+        last.cseq + 1,
+        body.len()
+    );
+    w.raw(id, &text);
+    w.run_for(100);
+    w[id].statuses("INFO").last().copied().unwrap_or(0)
+}
+
+const RELAY: &str = "Content-Type: application/dtmf-relay\r\n";
+
+#[test]
+fn row_118_an_empty_info_keeps_alive_and_an_unknown_package_is_469() {
+    let (mut w, a, b) = talking();
+    assert_eq!(info(&mut w, a, "", ""), 200);
+    assert_eq!(info(&mut w, a, "Info-Package: conjuring\r\n", ""), 469);
+    assert_eq!(w[a].response(469).unwrap().get("Recv-Info"), "nil");
+    assert_eq!(info(&mut w, a, "Content-Type: application/media_control+xml\r\n", "<x/>"), 415);
+    assert!(w[a].response(415).unwrap().get("Accept").contains("application/dtmf-relay"));
+    assert_eq!(info(&mut w, a, RELAY, "Signal=many\r\n"), 400);
+    assert!(w[b].requests("INFO").is_empty());
+    assert!(!w.events.iter().any(|(kind, _)| *kind == "call.digit"));
+    w.hang_up(a);
+    w.assert_empty();
+}
+
+#[test]
+fn row_118_a_digit_goes_to_a_side_that_takes_info() {
+    for (allow, taken) in [("INVITE, ACK, BYE, CANCEL, INFO", true), ("INVITE, ACK, BYE", false)] {
+        let (mut w, a, b) = talking_with(allow);
+        assert_eq!(info(&mut w, a, RELAY, "Signal=5\r\nDuration=240\r\n"), 200);
+        assert_eq!(info(&mut w, a, "Content-Type: application/dtmf\r\n", "#"), 200);
+        let bodies: Vec<_> = w[b].requests("INFO").iter().map(|info| info.body.clone()).collect();
+        let passed: &[&str] = if taken { &["Signal=5\r\nDuration=240\r\n", "#\r\n"] } else { &[] };
+        assert_eq!(bodies, passed, "{allow}");
+        let digits = w.events.iter().filter(|(kind, _)| *kind == "call.digit").count();
+        assert_eq!(digits, 2);
+        w.hang_up(b);
+        w.assert_empty();
+        let lines: Vec<_> =
+            w.record().timeline.iter().filter(|line| line.what == "digit").collect();
+        assert_eq!(lines.len(), 2);
+        assert!(lines[0].text.contains("240 ms") && !lines[1].text.contains('#'), "not which one");
+    }
+}
+
+/// Nobody is there yet who could take it; what the peer says to a digit changes nothing.
+#[test]
+fn row_118_a_digit_before_the_answer_and_one_that_is_refused() {
+    let (mut w, a, b) = two_phones();
+    w[b].habits.on_invite =
+        vec![(20, ring()), (1_000, ok().header("Allow: INVITE, ACK, BYE, INFO"))];
+    w.dial_with(a, "1002", &Body::Auto, "");
+    w.run_for(200);
+    let tag = w[a].response(180).unwrap().tag_of_to();
+    let call = w[a].last_index();
+    w[a].calls[call].remote_tag = tag;
+    assert_eq!(info(&mut w, a, RELAY, "Signal=1\r\n"), 200);
+    w.run_for(1_000);
+    w[b].habits.on_method = vec![("INFO", Reply::status(500))];
+    assert_eq!(info(&mut w, a, RELAY, "Signal=2\r\n"), 200);
+    assert_eq!(w[b].requests("INFO").len(), 1);
+    assert_eq!(heard(&w), (true, true));
+    w.hang_up(a);
+    w.assert_empty();
+}
+
+#[test]
+fn row_118_outside_a_call_there_is_no_info() {
+    let (mut w, a, _) = two_phones();
+    w.raw(
+        a,
+        "INFO sip:1002@tandem SIP/2.0\r\nVia: SIP/2.0/UDP {me};rport;branch={branch}\r\nMax-Forwards: 70\r\n\
+         From: <sip:1001@tandem>;tag=x\r\nTo: <sip:1002@tandem>;tag=y\r\nCall-ID: none\r\nCSeq: 1 INFO\r\n\
+         Content-Length: 0\r\n\r\n",
+    );
+    w.run_for(100);
+    assert_eq!(w[a].statuses("INFO"), [481]);
+    w.assert_empty();
+}
