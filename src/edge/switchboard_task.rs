@@ -151,6 +151,7 @@ pub async fn run(setup: Setup) {
             () = sleep_opt(leave_at) => break,
         }
     }
+    task.leave();
 }
 
 async fn sleep_opt(at: Option<Deadline>) {
@@ -173,6 +174,13 @@ impl SwitchboardTask {
         self.switchboard.drain();
         tracing::info!(calls = self.calls.len(), seconds = patience.as_secs(), "draining");
         patience
+    }
+
+    /// Tells the phones that watch others to come again; nobody waits for their answers.
+    fn leave(&mut self) {
+        let now = self.tools.clock.now();
+        self.switchboard.leave(now, &mut self.out);
+        self.carry_out();
     }
 
     /// Serves what arrived, and what else is there, up to a turn's worth.

@@ -6,4 +6,5 @@ pub mod cdr;
 pub mod guard;
 pub mod route;
 pub mod snapshot;
+pub mod subscriptions;
 pub mod switchboard;

@@ -56,11 +56,11 @@ pub struct SipSettings {
     pub digest: Vec<Algorithm>,
     /// How long a digest nonce may be used before the client gets `stale=true`.
     pub nonce_lifetime: Duration,
-    /// Shortest registration; below it 423 (RFC 3261 §10.2.8).
+    /// Shortest registration or subscription; below it 423 (RFC 3261 §10.2.8, RFC 6665 §4.2.1.1).
     pub expires_min: Duration,
-    /// Longest registration; above it the answer shortens.
+    /// Longest registration or subscription; above it the answer shortens.
     pub expires_max: Duration,
-    /// A registration that names no time.
+    /// A registration or subscription that names no time.
     pub expires_default: Duration,
     /// Contacts per phone, unless the phone says otherwise.
     pub contacts_max: usize,

@@ -14,7 +14,10 @@ use tandem::proto::sip::header::{HeaderName, split_list};
 use tandem::proto::sip::message::build::Builder;
 use tandem::proto::sip::message::framing::{Frame, Framer};
 use tandem::proto::sip::message::{MESSAGE_MAX, Message, Parsed};
+use tandem::proto::sip::quality::{FIGURES, Report};
 use tandem::proto::sip::session::{Digit, Replaces};
+use tandem::proto::sip::subscription::dialog_info::escape;
+use tandem::proto::sip::subscription::{EventHeader, Package};
 use tandem::proto::sip::transport::{Flow, Host, Transport};
 use tandem::proto::sip::uri::{Uri, escape_user, unescape};
 
@@ -57,6 +60,14 @@ pub fn message(bytes: &[u8]) {
     if let Some(body) = message.sdp() {
         sdp::fuzz_sdp(body);
     }
+    let figures = Report::read(message.body()).map(|report| report.figures.len());
+    assert!(figures.unwrap_or(0) <= FIGURES.len());
+    if let Some(event) = EventHeader::of(&message) {
+        assert!(event.is_same(&event) && !event.to_string().contains(['\r', '\n']));
+    }
+    let _ = Package::ALL.map(|package| package.is_accepted_by(&message));
+    let document = escape(&String::from_utf8_lossy(message.body()));
+    assert!(!document.contains(['<', '>', '"', '\'']) && !document.contains(char::is_control));
     if !message.is_request() {
         return;
     }

@@ -14,6 +14,7 @@ mod live;
 
 mod baresip;
 mod crash;
+mod lamps;
 mod nat;
 mod scanner;
 mod sipp;

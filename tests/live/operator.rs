@@ -224,6 +224,7 @@ fn every_answer_is_json_on_demand_and_every_failure_has_its_code() {
     for args in [
         &["status"][..],
         &["phones"],
+        &["subscriptions"],
         &["trunks"],
         &["calls"],
         &["records"],

@@ -12,8 +12,10 @@
 mod sim;
 
 mod scene;
+mod watch;
 
 mod abuse;
+mod blf;
 mod calls;
 mod cost;
 mod dialogs;
@@ -22,10 +24,12 @@ mod forks;
 mod info;
 mod located;
 mod lossy;
+mod messages;
 mod methods;
 mod offers;
 mod operator;
 mod probes;
+mod quality;
 mod races;
 mod reasons;
 mod registrar;
@@ -34,6 +38,7 @@ mod reliable_legs;
 mod replaces;
 mod session_timers;
 mod soak;
+mod subscriptions;
 mod transactions;
 mod transfer;
 mod trunks;

@@ -29,6 +29,8 @@ pub(super) enum Verb {
     },
     /// Show the daemon at a glance
     Status,
+    /// List who watches whose lamp or mailbox
+    Subscriptions,
     /// List phones and where they are registered
     Phones,
     /// List trunks and whether they are up

@@ -50,6 +50,12 @@ fn ask<W: Write>(
         Verb::Status => list(client.call("status", none())?, is_json, out, |reply, out| {
             Ok(show::status(&typed(reply)?, out.paint))
         }),
+        Verb::Subscriptions => {
+            let reply = client.call("subscriptions.list", none())?;
+            list(reply, is_json, out, |reply, out| {
+                Ok(show::subscriptions(&typed::<Vec<_>>(reply)?, out.paint))
+            })
+        }
         Verb::Phones => list(client.call("phones.list", none())?, is_json, out, |reply, out| {
             Ok(show::phones(&typed::<Vec<_>>(reply)?, out.paint))
         }),

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::table::{Cell, Paint, Table, Tone, cell, clean, toned};
 use super::time::{ago, local, span};
+use crate::edge::command::reply::SubscriptionRow;
 use crate::edge::command::reply::{
     CallDetail, CallRow, DoctorReply, GuardReply, PhoneRow, RecordsReply, StatusReply, TrunkDetail,
     TrunkRow,
@@ -33,6 +34,24 @@ pub(super) fn status(status: &StatusReply, paint: Paint) -> String {
     line("listening on", status.listen.join(", "));
     line("last event", status.last_event.to_string());
     out
+}
+
+pub(super) fn subscriptions(rows: &[SubscriptionRow], paint: Paint) -> String {
+    let mut table =
+        Table::new(&["WATCHER", "EVENT", "WATCHED", "FROM", ">EXPIRES", ">NOTIFIED", "STATE"]);
+    for row in rows {
+        let state = if row.is_waiting { "unanswered" } else { "told" };
+        table.row(vec![
+            cell(&row.watcher),
+            cell(&row.event),
+            cell(&row.watched),
+            dash(row.from.as_deref().unwrap_or("")),
+            cell(format!("{} s", row.expires_in_seconds)),
+            cell(row.notified.to_string()),
+            cell(state),
+        ]);
+    }
+    table.print(paint, "Nobody watches anybody.")
 }
 
 pub(super) fn phones(phones: &[PhoneRow], paint: Paint) -> String {

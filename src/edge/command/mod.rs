@@ -27,6 +27,8 @@ use crate::switch::cdr::record::CallId;
 pub enum Command {
     /// The daemon in one answer: [`reply::StatusReply`].
     Status,
+    /// A list of [`reply::SubscriptionRow`].
+    Subscriptions,
     /// A list of [`reply::PhoneRow`].
     Phones,
     /// A list of [`reply::TrunkRow`].
@@ -81,6 +83,7 @@ pub enum Command {
 /// Every method of the control protocol with its parameters.
 const METHODS: &[(&str, &[&str])] = &[
     ("status", &[]),
+    ("subscriptions.list", &[]),
     ("phones.list", &[]),
     ("trunks.list", &[]),
     ("trunk.explain", &["trunk"]),
@@ -111,6 +114,7 @@ impl Command {
         let params = Params::new(params, names)?;
         Ok(match *method {
             "status" => Self::Status,
+            "subscriptions.list" => Self::Subscriptions,
             "phones.list" => Self::Phones,
             "trunks.list" => Self::Trunks,
             "trunk.explain" => Self::TrunkExplain { trunk: params.name("trunk")? },

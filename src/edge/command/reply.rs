@@ -46,6 +46,25 @@ pub struct StatusReply {
     pub last_event: u64,
 }
 
+/// One subscription: a phone that watches another, or its mailbox.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct SubscriptionRow {
+    /// The extension that watches.
+    pub watcher: String,
+    /// `dialog` or `message-summary`.
+    pub event: String,
+    /// The extension that is watched.
+    pub watched: String,
+    /// Where the subscriber is, as `udp:10.0.0.11:5060`.
+    pub from: Option<String>,
+    /// Until it ends unless it is refreshed.
+    pub expires_in_seconds: u64,
+    /// How many NOTIFYs it was sent.
+    pub notified: u64,
+    /// Is one not answered yet?
+    pub is_waiting: bool,
+}
+
 /// One registered device.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct ContactRow {

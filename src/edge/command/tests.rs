@@ -15,6 +15,7 @@ fn every_method_becomes_its_command() {
     let grid = [
         ("status", json!({}), Command::Status),
         ("phones.list", json!(null), Command::Phones),
+        ("subscriptions.list", json!(null), Command::Subscriptions),
         ("trunks.list", json!([]), Command::Trunks),
         ("trunk.explain", json!({"trunk": "a b"}), Command::TrunkExplain { trunk: "a b".into() }),
         ("calls.list", json!({}), Command::Calls),
@@ -50,7 +51,7 @@ fn every_method_becomes_its_command() {
         assert_eq!(read(method, params), Ok(command), "{method}");
     }
     let tested = METHODS.len();
-    assert_eq!(tested, 14, "a new method needs a line above");
+    assert_eq!(tested, 15, "a new method needs a line above");
 }
 
 #[test]

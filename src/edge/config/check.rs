@@ -1,6 +1,6 @@
 //! Checks between keys, tables and files, and the drafts' way into a snapshot.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use regex::RegexSet;
@@ -12,7 +12,7 @@ use super::tables::{RouteDraft, TrunkDraft};
 use super::{protect, value};
 use crate::proto::sip::transport::DEFAULT_PORT;
 use crate::switch::snapshot::{
-    Destination, Number, PeerAddress, Phone, Route, Secret, Snapshot, Trunk, TrunkMode,
+    Destination, Number, PeerAddress, Phone, Rights, Route, Secret, Snapshot, Trunk, TrunkMode,
 };
 
 /// A secret with fewer characters is guessed by the scanners that every SIP port meets.
@@ -113,6 +113,34 @@ fn phones(report: &mut Report, drafts: &Drafts) {
             weak_secret(report, marked, extension);
         }
     }
+    let known = extensions(drafts);
+    for watched in drafts.phones.iter().flat_map(|phone| phone.watch.iter().flatten()) {
+        known_phone(report, &watched.value, watched.at, &known, "");
+    }
+}
+
+fn extensions(drafts: &Drafts) -> HashSet<&str> {
+    let extensions = drafts.phones.iter().filter_map(|phone| phone.extension.as_ref());
+    extensions.map(|extension| extension.value.as_str()).collect()
+}
+
+/// Reports a name that no phone has; `before` is what stands before it where it is written.
+fn known_phone(
+    report: &mut Report,
+    extension: &str,
+    at: Spot,
+    known: &HashSet<&str>,
+    before: &str,
+) {
+    if known.contains(extension) {
+        return;
+    }
+    let wrong = Wrong::new("missing-reference", format!("there is no phone `{extension}`"));
+    let wrong = match report.nearest(extension, known.iter().copied()) {
+        Some(near) => wrong.help(format!("did you mean \"{before}{near}\"?")),
+        None => wrong.help("define it in phones.toml"),
+    };
+    report.error(at, wrong);
 }
 
 /// Secrets that every scanner tries first.
@@ -228,11 +256,7 @@ fn needs(report: &mut Report, trunk: &TrunkDraft, mode: TrunkMode) {
 fn numbers(report: &mut Report, drafts: &Drafts) {
     let mut seen: HashMap<(&str, &str), Spot> = HashMap::new();
     let trunks = trunk_names(drafts);
-    let phones: HashMap<&str, ()> = drafts
-        .phones
-        .iter()
-        .filter_map(|phone| phone.extension.as_ref().map(|e| (e.value.as_str(), ())))
-        .collect();
+    let phones = extensions(drafts);
     for number in &drafts.numbers {
         if let Some(trunk) = &number.trunk {
             known_trunk(report, trunk, &trunks);
@@ -244,18 +268,8 @@ fn numbers(report: &mut Report, drafts: &Drafts) {
             let message = format!("number `{}` is already defined at {place}", own.value);
             report.error(own.at, Wrong::new("duplicate", message).help("remove one of them"));
         }
-        if let Some(Marked { value: Destination::Phone(extension), at }) = &number.to
-            && !phones.contains_key(extension.as_str())
-        {
-            let wrong = Wrong::new("missing-reference", format!("there is no phone `{extension}`"));
-            let near = report.nearest(extension, phones.keys().copied());
-            report.error(
-                *at,
-                match near {
-                    Some(near) => wrong.help(format!("did you mean \"phone:{near}\"?")),
-                    None => wrong.help("define it in phones.toml"),
-                },
-            );
+        if let Some(Marked { value: Destination::Phone(extension), at }) = &number.to {
+            known_phone(report, extension, *at, &phones, "phone:");
         }
     }
 }
@@ -374,13 +388,14 @@ pub(super) fn snapshot(drafts: Drafts) -> Snapshot {
     let phones = drafts.phones.into_iter().filter_map(|draft| {
         let extension = draft.extension?.value;
         let name = draft.name.unwrap_or_else(|| extension.clone());
+        let watch = draft.watch.map(|list| list.into_iter().map(|marked| marked.value).collect());
         let phone = Phone {
             extension: extension.clone(),
             name,
             secret: draft.secret?.value,
             contacts_max: draft.contacts_max,
             ring_timeout: draft.ring_timeout,
-            rights: draft.rights,
+            rights: Rights { watch, ..draft.rights },
             reliable: draft.reliable,
             pickup_groups: draft.pickup_groups,
         };

@@ -23,6 +23,8 @@ pub(super) struct PhoneDraft {
     pub(super) contacts_max: Option<usize>,
     pub(super) ring_timeout: Option<Duration>,
     pub(super) rights: Rights,
+    /// Checked against the extensions before it becomes one of the rights.
+    pub(super) watch: Option<Vec<Marked<String>>>,
     pub(super) reliable: Reliable,
     pub(super) pickup_groups: Vec<String>,
 }
@@ -151,6 +153,19 @@ pub(super) static PHONE: &[Item<PhoneDraft>] = &[
             Ok(())
         },
         "Classes that this phone may dial, instead of dial.allow.",
+    ),
+    Item::list(
+        "watch",
+        "text",
+        (0, 1_000),
+        Given::Optional { example: "[\"1002\", \"1003\"]" },
+        |p| p.watch = Some(Vec::new()),
+        |p, text| {
+            let watched = Marked { value: value::token(text.value)?, at: text.at };
+            p.watch.get_or_insert_default().push(watched);
+            Ok(())
+        },
+        "Extensions whose lamps (BLF) and mailboxes it may watch beside its own; all if absent.",
     ),
     Item::whole_or_none(
         "outside_calls_max",

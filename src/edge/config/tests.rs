@@ -489,7 +489,7 @@ fn what_protects_is_read_and_a_written_list_replaces_the_default() {
          [emergency]\nnumbers = [\"112\"]\ntrunks = [\"carrier\"]\n"
     );
     let phones = format!(
-        "{ALICE}identities = [\"+8620\"]\nallow = []\noutside_calls_max = 2\nminutes_per_hour = [\"mobile:1\"]\n"
+        "{ALICE}watch = [\"1001\"]\nidentities = [\"+8620\"]\nallow = []\noutside_calls_max = 2\nminutes_per_hour = [\"mobile:1\"]\n"
     );
     let trunks = format!("{CARRIER}calls_per_minute = 9\n");
     let files = [("tandem.toml", &*tandem), ("phones.toml", &phones), ("trunks.toml", &trunks)];
@@ -501,6 +501,7 @@ fn what_protects_is_read_and_a_written_list_replaces_the_default() {
     assert_eq!(snapshot.emergency.trunks, ["carrier"]);
     let rights = &snapshot.phone("1001").unwrap().rights;
     assert_eq!((rights.identities.len(), rights.allow.as_deref()), (1, Some(&[][..])));
+    assert_eq!(rights.watch.as_deref(), Some(&["1001".to_owned()][..]));
     assert_eq!((rights.caps.calls_max, rights.caps.minutes), (Some(2), Some([0, 0, 1, 0, 0])));
     assert_eq!(snapshot.trunks[0].caps.calls_per_minute, Some(9));
 }
@@ -511,6 +512,9 @@ fn mistakes_in_what_protects_are_found() {
         "{SIP}[guard]\ntrusted = [\"ten\"]\n[dial]\nallow = [\"moon\"]\nphone_minutes_per_hour = [\"premium\"]\n\
          [emergency]\ntrunks = [\"carier\"]\n"
     );
+    let phones = format!("{ALICE}watch = [\"1001\", \"1010\"]\n");
+    let watching = findings(&[("tandem.toml", SIP), ("phones.toml", &phones)]);
+    assert!(watching.contains("error[missing-reference]: there is no phone `1010`"), "{watching}");
     let report = findings(&[("tandem.toml", &tandem), ("trunks.toml", CARRIER)]);
     let rules = ["error[bad-address]", "error[bad-value]", "error[missing-reference]"];
     assert!(rules.iter().all(|rule| report.contains(rule)), "{report}");

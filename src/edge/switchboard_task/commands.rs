@@ -5,6 +5,7 @@ use std::path::Path;
 use tokio::sync::oneshot;
 
 use super::*;
+use crate::edge::command::reply::SubscriptionRow;
 use crate::edge::command::reply::{
     CallDetail, CallRow, ContactRow, DoctorReply, DoctorRow, GuardReply, GuardRow, LegRow,
     OriginateReply, PhoneRow, RecordsReply, ReloadReply, SegmentRow, StatusReply, TimelineRow,
@@ -29,6 +30,7 @@ impl SwitchboardTask {
     pub(super) fn command(&mut self, request: CommandRequest) {
         match request.command.clone() {
             Command::Status => self.status_with_answered(request),
+            Command::Subscriptions => request.answer(Ok(self.subscriptions())),
             Command::Phones => request.answer(Ok(self.phones())),
             Command::Trunks => request.answer(Ok(self.trunks())),
             Command::TrunkExplain { trunk } => {
@@ -127,6 +129,26 @@ impl SwitchboardTask {
             }
             request.answer(Ok(reply));
         });
+    }
+
+    fn subscriptions(&self) -> Vec<SubscriptionRow> {
+        let now = self.tools.clock.now();
+        let views = self.switchboard.subscriptions().views();
+        let mut rows: Vec<_> = views
+            .map(|view| SubscriptionRow {
+                watcher: view.watcher,
+                event: view.event.to_owned(),
+                watched: view.resource,
+                from: view.flow.map(|flow| format!("{}:{}", flow.transport.word(), flow.remote)),
+                expires_in_seconds: view.expires_at.since(now).as_secs(),
+                notified: view.notified.into(),
+                is_waiting: view.is_waiting,
+            })
+            .collect();
+        rows.sort_by(|a, b| {
+            (&a.watcher, &a.event, &a.watched).cmp(&(&b.watcher, &b.event, &b.watched))
+        });
+        rows
     }
 
     fn phones(&self) -> Vec<PhoneRow> {
@@ -352,6 +374,10 @@ impl SwitchboardTask {
                 row("call mailboxes overfull", self.overfull, Some(0)),
                 row("connections", self.sip.connections() as u64, None),
                 row("phones registered", counts.registered as u64, None),
+                row("messages being relayed", counts.messages as u64, None),
+                row("publications", counts.publications as u64, None),
+                row("subscriptions", counts.subscriptions as u64, None),
+                row("lines of calls", counts.lines as u64, none_left),
                 row("nonces remembered", counts.nonces as u64, None),
                 row("messages dropped", counts.dropped, None),
                 row("requests challenged", counts.challenged, None),

@@ -221,6 +221,13 @@ pub enum Input {
     DeadMedia(Side, Duration),
     /// The ports are closed; what they carried.
     MediaClosed(Box<[SideStats; 2]>),
+    /// A phone of ours says how the call sounds on its leg, named by its Call-ID and our tag.
+    Reported {
+        /// The leg.
+        leg: (String, String),
+        /// Its figures.
+        text: String,
+    },
     /// An operator, or the drain of the daemon, ends the call.
     HangUp(&'static Cause, HungUpBy),
 }

@@ -12,6 +12,7 @@ mod first;
 mod hangup;
 mod input;
 mod leg;
+mod lines;
 mod modify;
 mod output;
 mod redirect;
@@ -42,6 +43,7 @@ use crate::switch::snapshot::Snapshot;
 
 pub use input::{Incoming, Input, Origin, Plan, Ports, Side, SideStats, Start, Target};
 pub use leg::Leg;
+pub use lines::Line;
 pub use output::{Locate, MediaOp, Output, Phase};
 pub use replace::Replacement;
 pub use show::{LegView, View};
@@ -145,6 +147,7 @@ pub struct Call {
     outcome: Option<(&'static Cause, HungUpBy, Instant)>,
     stats: Option<Box<[SideStats; 2]>>,
     is_recorded: bool,
+    told_lines: Vec<lines::ToldLine>,
     sip_out: Vec<session::Out>,
 }
 
@@ -195,12 +198,14 @@ impl Call {
             outcome: None,
             stats: None,
             is_recorded: false,
+            told_lines: Vec::new(),
             sip_out: Vec::new(),
         };
         if let Some((what, text)) = start.remark {
             call.note(now, "", what, text);
         }
         call.setup(now, start.incoming, start.plan, start.first, out);
+        call.tell_lines(out);
         call
     }
 
@@ -257,9 +262,16 @@ impl Call {
                 self.media = Media::Closed;
                 self.stats = Some(stats);
             }
+            Input::Reported { leg, text } => {
+                let found = self.legs().find(|(_, known)| known.key() == leg);
+                if let Some(label) = found.map(|(_, leg)| leg.label.clone()) {
+                    self.note(now, &label, "media.reported", text);
+                }
+            }
             Input::HangUp(cause, by) => self.fail(now, cause, None, by, out),
         }
         self.settle(now, out);
+        self.tell_lines(out);
     }
 
     /// When the call next wants [`Self::handle_timeout`].
@@ -296,6 +308,7 @@ impl Call {
             out.push(Output::Done);
         }
         self.settle(now, out);
+        self.tell_lines(out);
     }
 
     fn legs(&self) -> impl Iterator<Item = (At, &Leg)> {

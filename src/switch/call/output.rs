@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::{Leg, Origin, Side};
+use super::{Leg, Line, Origin, Side};
 use crate::proto::sdp::StreamPlan;
 use crate::proto::sip::endpoint::{ClientKey, ServerKey};
 use crate::proto::sip::message::Packet;
@@ -95,6 +95,8 @@ pub enum Output {
         /// Where its signalling comes from.
         source: Option<IpAddr>,
     },
+    /// Its phones that are on the line now, all of them: what the lamps of others show.
+    Lines(Vec<Line>),
     /// A leg pressed a key, and said so in its signalling.
     Digit {
         /// Its label.

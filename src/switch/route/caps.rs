@@ -54,6 +54,8 @@ pub struct Rights {
     pub identities: Vec<String>,
     /// Classes that it may dial, instead of [`DialSettings::allow`].
     pub allow: Option<Vec<Class>>,
+    /// Extensions whose state it may watch, beside its own; `None` is all.
+    pub watch: Option<Vec<String>>,
     /// Caps of its own.
     pub caps: CapsWish,
 }

@@ -1,5 +1,6 @@
 //! Who may ask for what: dialogs first, then trunks by address, then phones by digest.
 
+use super::subscribe::allow_events;
 use super::*;
 use crate::proto::sip::auth::server::Verdict;
 use crate::proto::sip::header::split_list;
@@ -7,6 +8,9 @@ use crate::proto::sip::method::Method;
 use crate::proto::sip::session::{ALLOW, Refreshing, Reliable};
 use crate::proto::sip::uri::{Scheme, Uri};
 use crate::switch::guard::Source;
+
+/// What phones may send us beside [`ALLOW`]; trunks may not.
+const ALLOW_PHONES: &str = "SUBSCRIBE, MESSAGE, PUBLISH";
 
 /// A request with its transaction.
 #[derive(Debug)]
@@ -31,6 +35,9 @@ pub(super) enum Who {
 impl Switchboard {
     /// A request inside a dialog.
     pub(super) fn dialog_request(&mut self, now: Instant, asked: Asked, out: &mut Vec<Output>) {
+        if let Some(id) = self.subscription_of(&asked.request) {
+            return self.resubscribe(now, id, &asked, out);
+        }
         let Some(entry) = self.dialog_of(&asked.request) else {
             return self.refuse(now, &asked, 481, &[], out);
         };
@@ -107,9 +114,16 @@ impl Switchboard {
             _ => match self.identify(now, &asked, out) {
                 Who::Answered => {}
                 Who::Wrong(_) => self.refuse(now, &asked, 403, &[], out),
-                Who::Known(_) => self.other_request(now, &asked, out),
+                Who::Known(origin) => self.other_request(now, &origin, asked, out),
             },
         }
+    }
+
+    /// The subscription in whose dialog a SUBSCRIBE comes.
+    fn subscription_of(&self, request: &Message) -> Option<u64> {
+        let is_subscribe = request.method() == &Method::Subscribe;
+        let tag = request.to_tag().filter(|_| is_subscribe)?;
+        self.subscriptions.find(&request.call_id(), &tag)
     }
 
     /// Does an INVITE require an extension that is not open to who sent it? Then it has been refused. Help is
@@ -140,18 +154,27 @@ impl Switchboard {
         is_closed
     }
 
-    fn other_request(&mut self, now: Instant, asked: &Asked, out: &mut Vec<Output>) {
+    fn other_request(
+        &mut self,
+        now: Instant,
+        origin: &Origin,
+        asked: Asked,
+        out: &mut Vec<Output>,
+    ) {
         let allow = [(HeaderName::Allow, ALLOW.to_owned())];
-        match asked.request.method() {
-            Method::Options => self.options(now, asked, out),
-            Method::Bye | Method::Update | Method::Prack | Method::Notify | Method::Info => {
-                self.refuse(now, asked, 481, &[], out)
+        match (asked.request.method(), origin) {
+            (Method::Options, _) => self.options(now, &asked, out),
+            (Method::Subscribe, Origin::Phone(phone)) => self.subscribe(now, phone, &asked, out),
+            (Method::Message, Origin::Phone(phone)) => self.message(now, phone, asked, out),
+            (Method::Publish, Origin::Phone(phone)) => self.publish(now, phone, &asked, out),
+            (Method::Bye | Method::Update | Method::Prack | Method::Notify | Method::Info, _) => {
+                self.refuse(now, &asked, 481, &[], out)
             }
             // Inside a call only: outside it would let anybody have calls placed.
-            Method::Refer => self.refuse(now, asked, 403, &[], out),
+            (Method::Refer, _) => self.refuse(now, &asked, 403, &[], out),
             // What we do not even recognise is 501; what we recognise and do not serve 405 (§8.2.1).
-            Method::Other(_) => self.refuse(now, asked, 501, &allow, out),
-            _ => self.refuse(now, asked, 405, &allow, out),
+            (Method::Other(_), _) => self.refuse(now, &asked, 501, &allow, out),
+            _ => self.refuse(now, &asked, 405, &allow, out),
         }
     }
 
@@ -160,7 +183,8 @@ impl Switchboard {
             return self.refuse(now, asked, 483, &[], out);
         }
         let headers = [
-            (HeaderName::Allow, ALLOW.to_owned()),
+            (HeaderName::Allow, format!("{ALLOW}, {ALLOW_PHONES}")),
+            (HeaderName::AllowEvents, allow_events()),
             (HeaderName::Accept, "application/sdp".to_owned()),
             (HeaderName::AcceptEncoding, "identity".to_owned()),
             (HeaderName::AcceptLanguage, "en".to_owned()),

@@ -196,7 +196,11 @@ impl Switchboard {
     }
 
     /// May the From of a phone's call name whom it names? Anonymous is nobody else.
-    fn is_own_identity(&self, origin: &Origin, request: &Message) -> Result<(), &'static Cause> {
+    pub(super) fn is_own_identity(
+        &self,
+        origin: &Origin,
+        request: &Message,
+    ) -> Result<(), &'static Cause> {
         let Origin::Phone(extension) = origin else { return Ok(()) };
         let Some(user) = from_user(request) else { return Ok(()) };
         let rights = self.snapshot.phone(extension).map(|phone| &phone.rights);
@@ -211,7 +215,7 @@ impl Switchboard {
 
     /// Who calls: a phone is who it logged in as, or one of its identities, whatever else it claims; a trunk's
     /// caller is its From.
-    fn caller_of(&self, origin: &Origin, request: &Message) -> Caller {
+    pub(super) fn caller_of(&self, origin: &Origin, request: &Message) -> Caller {
         let from = request.text(HeaderName::From).unwrap_or_default();
         let from = NameAddr::parse(&from).ok();
         let display =
@@ -292,6 +296,11 @@ impl Switchboard {
                     }
                 }
             }
+            // What comes of a call that has been forgotten would stay for ever.
+            call::Output::Lines(lines) if self.calls.contains_key(&call) => {
+                self.lines_changed(now, call, lines, out)
+            }
+            call::Output::Lines(_) => {}
             call::Output::Answered(party) => self.call_talks(now, call, &party),
             call::Output::Locate(wanted) => self.locate(now, call, &wanted, out),
             call::Output::Fetch { replaces, by, bound } => {
@@ -364,6 +373,7 @@ impl Switchboard {
     /// has not cancelled is cancelled: nobody else could any more, and an open INVITE has no timer.
     pub fn forget(&mut self, now: Instant, call: CallId, out: &mut Vec<Output>) {
         let Some(entry) = self.calls.remove(&call) else { return };
+        self.lines_changed(now, call, Vec::new(), out);
         self.discharge(now, &entry.charges);
         for key in entry.dialogs {
             let source = self.dialogs.remove(&key).and_then(|dialog| dialog.counted);

@@ -54,6 +54,7 @@ impl Switchboard {
             return self.hang_up_leg(now, *leg, out);
         };
         entry.dialogs.push(key.clone());
+        self.subscriptions.line_moves(from, &key, to);
         if let Some(entry) = self.dialogs.get_mut(&key) {
             entry.call = to;
         }

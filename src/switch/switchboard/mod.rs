@@ -9,12 +9,15 @@ mod calls;
 mod explain;
 mod gate;
 mod handover;
+mod messages;
 mod meter;
 mod peers;
 mod probes;
+mod publish;
 mod register;
 mod replaces;
 mod strays;
+mod subscribe;
 mod targets;
 mod trunks;
 
@@ -41,6 +44,7 @@ use crate::switch::cdr::record::CallId;
 use crate::switch::guard::{Guard, GuardCounts};
 use crate::switch::route::caps::{Meter, Whose};
 use crate::switch::snapshot::Snapshot;
+use crate::switch::subscriptions::Subscriptions;
 
 pub use calls::OriginateError;
 pub use explain::{Explained, PlaceView};
@@ -122,6 +126,14 @@ pub struct Counts {
     pub dialogs: usize,
     /// Addresses of record with bindings.
     pub registered: usize,
+    /// Messages between phones that nobody has answered yet.
+    pub messages: usize,
+    /// Entity tags of what phones published.
+    pub publications: usize,
+    /// Live subscriptions.
+    pub subscriptions: usize,
+    /// Calls or extensions that are noted as being on the line: none without a call.
+    pub lines: usize,
     /// Nonces whose counts are remembered.
     pub nonces: usize,
     /// Messages dropped as unusable since the start.
@@ -140,6 +152,9 @@ pub struct Switchboard {
     endpoint: Endpoint,
     authenticator: Authenticator,
     registrar: Registrar,
+    subscriptions: Subscriptions,
+    messages: messages::Messages,
+    publications: publish::Publications,
     snapshot: Arc<Snapshot>,
     tokens: Tokens,
     /// The wall clock at [`Instant::START`].
@@ -184,6 +199,7 @@ impl Switchboard {
         let mut tokens = Tokens::new(seed);
         let sip = &snapshot.sip;
         let timers = timers_of(&snapshot);
+        let user_agent = format!("Tandem/{version}");
         let mut switchboard = Self {
             endpoint: Endpoint::new(timers, locals, tokens.fork()),
             authenticator: Authenticator::new(
@@ -195,12 +211,15 @@ impl Switchboard {
             registrar: Registrar::default(),
             no_secret: tokens.call_id(),
             guard: Guard::new(snapshot.guard.clone(), tokens.fork()),
+            subscriptions: Subscriptions::new(tokens.fork(), user_agent.clone()),
+            messages: messages::Messages::default(),
+            publications: publish::Publications::default(),
             meter: Meter::default(),
             busy_until: Instant::START,
             shed: 0,
             tokens,
             epoch,
-            user_agent: format!("Tandem/{version}"),
+            user_agent,
             calls: HashMap::new(),
             dialogs: HashMap::new(),
             registrants: BTreeMap::new(),
@@ -232,6 +251,7 @@ impl Switchboard {
         self.sync_peers(now);
         self.sync_probes(now);
         self.guard_reloaded(out);
+        self.subscriptions_reloaded(now, &old, out);
         let mut gone: Vec<_> = self
             .registrar
             .addresses()
@@ -307,6 +327,10 @@ impl Switchboard {
             calls: self.calls.len(),
             dialogs: self.dialogs.len(),
             registered: self.registrar.len(),
+            messages: self.messages.len(),
+            publications: self.publications.len(),
+            subscriptions: self.subscriptions.len(),
+            lines: self.subscriptions.lines(),
             nonces: self.authenticator.remembered(),
             dropped: self.dropped,
             challenged: self.challenged,
@@ -356,7 +380,9 @@ impl Switchboard {
         let peers = self.peers.next_timeout();
         let probes = self.probes.next_timeout();
         let guard = self.guard.next_timeout();
-        let own = [registrants, peers, probes, guard];
+        let publications = self.publications.next_timeout();
+        let subscriptions = self.subscriptions.next_timeout();
+        let own = [registrants, peers, probes, guard, publications, subscriptions];
         [self.endpoint.next_timeout(), self.registrar.next_timeout()]
             .into_iter()
             .chain(own)
@@ -373,6 +399,8 @@ impl Switchboard {
         self.run_registrants(now, out);
         self.refresh_peers(now, out);
         self.run_probes(now, out);
+        self.subscriptions_due(now, out);
+        self.publications.handle_timeout(now);
         self.guard.handle_timeout(now);
         self.guard_events(out);
     }
@@ -428,15 +456,23 @@ impl Switchboard {
                 }
             }
             E::Response { client, owner, response } if owner == NOBODY => {
-                self.registrant_answered(now, client, &response, out);
-                self.probe_answered(client, &response, out);
+                if !self.notify_answered(now, client, &response, out)
+                    && !self.message_answered(now, client, &response, out)
+                {
+                    self.registrant_answered(now, client, &response, out);
+                    self.probe_answered(client, &response, out);
+                }
             }
             E::Response { client, owner, response } => {
                 self.call_answered(now, client, CallId(owner.0), response, out);
             }
             E::Failed { client, owner, why } if owner == NOBODY => {
-                self.registrant_failed(now, client, why, out);
-                self.probe_failed(client, why, out);
+                if !self.notify_failed(now, client, why, out)
+                    && !self.message_failed(now, client, why, out)
+                {
+                    self.registrant_failed(now, client, why, out);
+                    self.probe_failed(client, why, out);
+                }
             }
             E::Failed { client, owner, why } => {
                 to_call(CallId(owner.0), call::Input::Failed { client, why }, out);

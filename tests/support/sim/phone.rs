@@ -324,7 +324,8 @@ impl Phone {
     /// Sends a request of ours and, over UDP, repeats it.
     pub fn ask(&mut self, now: u64, ask: Ask) -> String {
         let branch = self.fresh("z9hG4bK");
-        let content = if ask.body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        let is_said = ask.body.is_empty() || ask.headers.contains("Content-Type: ");
+        let content = if is_said { "" } else { "Content-Type: application/sdp\r\n" };
         let text = format!(
             "{} {} SIP/2.0\r\nVia: {}\r\nMax-Forwards: 70\r\nFrom: {}\r\nTo: {}\r\nCall-ID: {}\r\n\
              CSeq: {} {}\r\n{}{content}Content-Length: {}\r\n\r\n{}",

@@ -228,10 +228,10 @@ impl Dialog {
         Ok(())
     }
 
-    /// A target refresh: the Contact of a re-INVITE, an UPDATE or their responses (§12.2, RFC 3311 §5).
-    /// The route set stays as it was made.
+    /// A target refresh: the Contact of a re-INVITE, an UPDATE or their responses (§12.2, RFC 3311 §5), or of a
+    /// SUBSCRIBE (RFC 6665 §4.4.1). The route set stays as it was made.
     pub fn refresh_target(&mut self, message: &Message) {
-        if matches!(message.method(), Method::Invite | Method::Update)
+        if matches!(message.method(), Method::Invite | Method::Update | Method::Subscribe)
             && let Some(uri) = message.contact_uri()
         {
             self.remote_target = uri;

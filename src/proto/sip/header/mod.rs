@@ -97,6 +97,8 @@ names! {
     Event = "Event", b'o';
     AllowEvents = "Allow-Events", b'u';
     SubscriptionState = "Subscription-State";
+    SipEtag = "SIP-ETag";
+    SipIfMatch = "SIP-If-Match";
     PAssertedIdentity = "P-Asserted-Identity";
     Privacy = "Privacy";
     Diversion = "Diversion";
@@ -125,6 +127,8 @@ impl HeaderName {
                 | Self::MinExpires
                 | Self::RetryAfter
                 | Self::Event
+                | Self::SipEtag
+                | Self::SipIfMatch
                 | Self::RAck
                 | Self::RSeq
                 | Self::Date

@@ -181,6 +181,7 @@ pub const fn reason_phrase(status: u16) -> &'static str {
         407 => "Proxy Authentication Required",
         408 => "Request Timeout",
         410 => "Gone",
+        412 => "Conditional Request Failed",
         413 => "Request Entity Too Large",
         414 => "Request-URI Too Long",
         415 => "Unsupported Media Type",

@@ -8,6 +8,7 @@ mod client;
 mod early;
 mod info;
 mod modify;
+mod peer;
 mod prack;
 mod refer;
 mod reliable;
