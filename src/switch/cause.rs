@@ -53,6 +53,8 @@ catalogue! {
     NORMAL = "normal", 200, 16, None, false, "hung up";
     /// A party of it went on in another call (RFC 3891).
     TRANSFERRED = "transferred", 200, 16, None, false, "handed over to another call";
+    /// A test of a trunk was answered.
+    TESTED = "tested", 200, 16, None, false, "the test call was answered";
     /// The caller hung up before an answer.
     CANCELLED = "cancelled", 487, 16, None, false, "the caller gave up before an answer";
     /// The called phone is busy (486, 600).

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::live::daemon::{Daemon, SECRETS, run};
 use crate::live::phone::Phone;
+use crate::live::wire::Wire;
 use crate::{assert_hears, connect, daemon, hang_up, only_call, phone, programs, talk, words};
 
 fn code(daemon: &Daemon, args: &[&str]) -> (Option<i32>, String) {
@@ -320,4 +321,51 @@ fn a_trunk_is_explained() {
     assert!(text.contains("nobody has registered"), "{text}");
     let (exit, text) = code(&daemon, &["trunk", "explain", "carier"]);
     assert!(exit == Some(1) && text.contains("there is no trunk carier"), "{exit:?} {text}");
+}
+
+/// A carrier that answers the test call and talks, one that refuses it, and one that is not there.
+#[test]
+fn a_trunk_is_tested_by_a_real_call() {
+    let carrier = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let at = carrier.local_addr().unwrap();
+    let trunk = |name: &str, peer: &str| {
+        format!(
+            "[[trunk]]\nname = \"{name}\"\nmode = \"peer\"\nprobe_seconds = 0\npeers = [\"{peer}\"]\ncaller_id = \"+862012345678\"\n"
+        )
+    };
+    let trunks = trunk("carrier", &at.to_string()) + &trunk("gone", "127.0.0.1:9");
+    let daemon = daemon(&[("trunks.toml", &trunks)]);
+    let mut far = Phone::over("far", "", daemon.address(), Wire::Udp(carrier, None));
+    let test = |name: &str| code(&daemon, &["trunk", "test", name, "10086"]);
+    let (exit, text) = std::thread::scope(|scope| {
+        let asked = scope.spawn(|| test("carrier"));
+        let invite = far.expect("INVITE");
+        assert!(invite.starts_with("INVITE sip:10086@"), "{invite}");
+        assert!(invite.contains("From: <sip:+862012345678@"), "{invite}");
+        let talk = far.pick_up(&invite);
+        far.talk(&talk, 440.0, 50);
+        far.hung_up();
+        asked.join().unwrap()
+    });
+    assert_eq!(exit, Some(0), "{text}");
+    assert!(
+        text.contains("The trunk took the call, and ") && text.contains("packets of audio"),
+        "{text}"
+    );
+    assert!(text.contains("ended") && text.contains("tested"), "{text}");
+    let (exit, text) = std::thread::scope(|scope| {
+        let asked = scope.spawn(|| test("carrier"));
+        let invite = far.expect("INVITE");
+        far.respond(&invite, "486 Busy Here", "");
+        far.expect("ACK");
+        asked.join().unwrap()
+    });
+    assert!(exit == Some(1) && text.contains("486 Busy Here"), "{exit:?} {text}");
+    let (exit, text) = test("gone");
+    assert!(exit == Some(1) && text.contains("did not take the call"), "{exit:?} {text}");
+    let (exit, text) = test("carier");
+    assert!(exit == Some(1) && text.contains("there is no trunk carier"), "{exit:?} {text}");
+    let causes: Vec<_> = daemon.wait_for_records(3).iter().map(|r| r["cause"].clone()).collect();
+    assert!(causes.contains(&"tested".into()) && causes.contains(&"busy".into()), "{causes:?}");
+    daemon.assert_healthy();
 }

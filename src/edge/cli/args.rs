@@ -105,6 +105,13 @@ pub(super) enum TrunkVerb {
         /// Its name in trunks.toml
         name: String,
     },
+    /// Call a number by it, listen for three seconds, and say what came back; exit code 1 unless it answered
+    Test {
+        /// Its name in trunks.toml
+        name: String,
+        /// What is dialled there, as it is
+        number: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -92,6 +92,11 @@ impl Client {
         self.stream.get_ref().set_read_timeout(timeout).map_err(|e| self.io(e))
     }
 
+    /// Waits until something comes, which is thrown away, or until the read timeout.
+    pub(super) fn pause(&self) {
+        let _ = self.stream.get_ref().read(&mut [0; 4096]);
+    }
+
     fn io(&self, error: io::Error) -> ClientError {
         match error.kind() {
             ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => ClientError::Gone,

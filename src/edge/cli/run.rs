@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::args::{Args, CallVerb, GuardVerb, TrunkVerb, Verb};
 use super::client::{Client, ClientError, typed};
 use super::table::clean;
-use super::{CliError, Out, events, ladder, manual, show, time};
+use super::{CliError, Out, events, ladder, manual, probe, show, time};
 use crate::edge::clock;
 use crate::edge::command::reply::{CallDetail, DoctorReply, OriginateReply, ReloadReply};
 use crate::edge::config::{self, Diagnostic, Severity};
@@ -31,6 +31,9 @@ pub(super) fn run<W: Write>(args: &Args, out: &mut Out<W>) -> Result<u8, CliErro
         Verb::Man => {
             manual::write(&mut out.to)?;
             Ok(0)
+        }
+        Verb::Trunk { verb: TrunkVerb::Test { name, number } } => {
+            probe::test(&args.socket, (name, number), args.json, out)
         }
         verb => {
             let mut client = Client::connect(&args.socket)?;
@@ -101,8 +104,12 @@ fn ask<W: Write>(
             let reply = client.call("guard.unban", json!({ "address": address }))?;
             list(reply, is_json, out, |_, _| Ok(format!("{} is forgiven.\n", clean(address))))
         }
-        // Carried out before there was a client.
-        Verb::Check { .. } | Verb::Reference | Verb::Completions { .. } | Verb::Man => Ok(0),
+        // Carried out before.
+        Verb::Check { .. }
+        | Verb::Reference
+        | Verb::Completions { .. }
+        | Verb::Man
+        | Verb::Trunk { verb: TrunkVerb::Test { .. } } => Ok(0),
     }
 }
 

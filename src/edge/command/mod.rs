@@ -38,6 +38,13 @@ pub enum Command {
         /// Which.
         trunk: String,
     },
+    /// Places a call by one trunk that nobody is connected with: [`reply::OriginateReply`].
+    TrunkTest {
+        /// Which.
+        trunk: String,
+        /// What is dialled there, as it is.
+        number: String,
+    },
     /// A list of [`reply::CallRow`].
     Calls,
     /// One call, live or ended: [`reply::CallDetail`].
@@ -87,6 +94,7 @@ const METHODS: &[(&str, &[&str])] = &[
     ("phones.list", &[]),
     ("trunks.list", &[]),
     ("trunk.explain", &["trunk"]),
+    ("trunk.test", &["trunk", "number"]),
     ("calls.list", &[]),
     ("call.show", &["call"]),
     ("call.originate", &["from", "to"]),
@@ -117,6 +125,9 @@ impl Command {
             "subscriptions.list" => Self::Subscriptions,
             "phones.list" => Self::Phones,
             "trunks.list" => Self::Trunks,
+            "trunk.test" => {
+                Self::TrunkTest { trunk: params.name("trunk")?, number: params.party("number")? }
+            }
             "trunk.explain" => Self::TrunkExplain { trunk: params.name("trunk")? },
             "calls.list" => Self::Calls,
             "call.show" => Self::CallShow { call: params.call("call")? },

@@ -17,6 +17,11 @@ fn every_method_becomes_its_command() {
         ("phones.list", json!(null), Command::Phones),
         ("subscriptions.list", json!(null), Command::Subscriptions),
         ("trunks.list", json!([]), Command::Trunks),
+        (
+            "trunk.test",
+            json!({"trunk": "a", "number": "+8620"}),
+            Command::TrunkTest { trunk: "a".into(), number: "+8620".into() },
+        ),
         ("trunk.explain", json!({"trunk": "a b"}), Command::TrunkExplain { trunk: "a b".into() }),
         ("calls.list", json!({}), Command::Calls),
         ("call.show", json!({"call": "0000000000000abc"}), Command::CallShow { call }),
@@ -51,7 +56,7 @@ fn every_method_becomes_its_command() {
         assert_eq!(read(method, params), Ok(command), "{method}");
     }
     let tested = METHODS.len();
-    assert_eq!(tested, 15, "a new method needs a line above");
+    assert_eq!(tested, 16, "a new method needs a line above");
 }
 
 #[test]

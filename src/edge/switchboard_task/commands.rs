@@ -37,6 +37,10 @@ impl SwitchboardTask {
                 let reply = self.trunk_explained(&trunk);
                 request.answer(reply.ok_or(CommandError::NoSuchTrunk(trunk)));
             }
+            Command::TrunkTest { trunk, number } => {
+                let reply = self.trunk_tested(&trunk, &number);
+                request.answer(reply);
+            }
             Command::Calls => self.calls_list(request),
             Command::CallShow { call } => self.call_show(call, request),
             Command::CallOriginate { from, to } => {

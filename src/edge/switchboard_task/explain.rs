@@ -1,9 +1,10 @@
-//! `tandem trunk explain`: one trunk, with what its carrier has to know.
+//! `tandem trunk explain` and `test`: one trunk, with what its carrier has to know, and what it does with a call.
 
 use super::*;
-use crate::edge::command::reply::{PlaceRow, TrunkDetail, TrunkRow};
+use crate::edge::command::CommandError;
+use crate::edge::command::reply::{OriginateReply, PlaceRow, TrunkDetail, TrunkRow};
 use crate::switch::snapshot::Trunk;
-use crate::switch::switchboard::{Explained, TrunkView};
+use crate::switch::switchboard::{Explained, OriginateError, TrunkView};
 
 impl SwitchboardTask {
     pub(super) fn trunk_explained(&mut self, name: &str) -> Option<TrunkDetail> {
@@ -46,6 +47,22 @@ impl SwitchboardTask {
                 .collect(),
             settings: settings(snapshot, trunk),
         })
+    }
+}
+
+impl SwitchboardTask {
+    pub(super) fn trunk_tested(
+        &mut self,
+        trunk: &str,
+        number: &str,
+    ) -> Result<OriginateReply, CommandError> {
+        let now = self.tools.clock.now();
+        match self.switchboard.test_trunk(now, trunk, number, &mut self.out) {
+            None => Err(CommandError::NoSuchTrunk(trunk.to_owned())),
+            Some(Ok(call)) => Ok(OriginateReply { call: call.to_string() }),
+            Some(Err(OriginateError::Refused)) => Err(CommandError::Refused(&cause::LIMIT)),
+            Some(Err(_)) => Err(CommandError::Refused(&cause::NO_TRUNK)),
+        }
     }
 }
 

@@ -5,6 +5,9 @@ use super::*;
 use crate::proto::sip::session::State;
 use crate::switch::cause;
 
+/// How long a test of a trunk listens after the answer.
+const TEST_LISTENS: Duration = Duration::from_secs(3);
+
 impl Call {
     /// Rings every device of the phone, with all that we speak.
     pub(super) fn ring_first(&mut self, now: Instant, out: &mut Vec<Output>) {
@@ -79,6 +82,11 @@ impl Call {
             return self.fail(now, &cause::BAD_MEDIA_EXCHANGE, None, HungUpBy::System, out);
         }
         self.apply_media(At::A, out);
+        if self.groups.is_empty() {
+            // Nobody is to be rung behind it: the operator wants to know whether it answers, and what is heard.
+            self.test_deadline = Some(now + TEST_LISTENS);
+            return self.note(now, &label, "trunk.tested", "answered: listening for 3 s");
+        }
         self.ring_next_group(now, out);
     }
 

@@ -139,6 +139,8 @@ pub struct Call {
     try_deadline: Option<Instant>,
     close_deadline: Option<Instant>,
     linger_deadline: Option<Instant>,
+    /// A test of a trunk has heard enough.
+    test_deadline: Option<Instant>,
     segments: Segments,
     timeline: Vec<TimelineEntry>,
     timeline_dropped: u32,
@@ -190,6 +192,7 @@ impl Call {
             try_deadline: None,
             close_deadline: None,
             linger_deadline: None,
+            test_deadline: None,
             segments: Segments::default(),
             timeline: Vec::new(),
             timeline_dropped: 0,
@@ -278,8 +281,13 @@ impl Call {
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
         let sessions = self.legs().filter_map(|(_, leg)| leg.session.next_timeout());
-        let own =
-            [self.ring_deadline, self.try_deadline, self.close_deadline, self.linger_deadline];
+        let own = [
+            self.ring_deadline,
+            self.try_deadline,
+            self.close_deadline,
+            self.linger_deadline,
+            self.test_deadline,
+        ];
         sessions.chain(own.into_iter().flatten()).min()
     }
 
@@ -299,6 +307,9 @@ impl Call {
         }
         if is_due(&mut self.ring_deadline) {
             self.ring_expired(now, out);
+        }
+        if is_due(&mut self.test_deadline) {
+            self.fail(now, &crate::switch::cause::TESTED, None, HungUpBy::Operator, out);
         }
         if is_due(&mut self.close_deadline) {
             self.media = Media::Closed;

@@ -135,7 +135,13 @@ impl Switchboard {
         Ok(call)
     }
 
-    fn start_call(&mut self, call: CallId, caller: Caller, start: Start, out: &mut Vec<Output>) {
+    pub(super) fn start_call(
+        &mut self,
+        call: CallId,
+        caller: Caller,
+        start: Start,
+        out: &mut Vec<Output>,
+    ) {
         let trunk = Some(start.began.trunk.clone()).filter(|trunk| !trunk.is_empty());
         let entry = self.calls.entry(call).or_default();
         (entry.trunk, entry.caller) = (trunk, caller);
@@ -143,7 +149,7 @@ impl Switchboard {
     }
 
     /// An id that sorts by time: milliseconds and 22 bits of chance.
-    fn new_call_id(&mut self, now: Instant) -> CallId {
+    pub(super) fn new_call_id(&mut self, now: Instant) -> CallId {
         let millis = u64::try_from(self.wall(now).0 / 1000).unwrap_or(0);
         loop {
             let id = CallId(millis << 22 | self.tokens.next_u64() >> 42);
@@ -180,7 +186,11 @@ impl Switchboard {
 
     /// What media sockets are bound to: the address itself where the SIP socket is bound to one and every
     /// target is told that one, else all addresses of its family.
-    fn media_bind(&self, a: IpAddr, plan: Result<&Plan, &&'static Cause>) -> (IpAddr, IpAddr) {
+    pub(super) fn media_bind(
+        &self,
+        a: IpAddr,
+        plan: Result<&Plan, &&'static Cause>,
+    ) -> (IpAddr, IpAddr) {
         let told = || plan.into_iter().flat_map(|plan| plan.groups.iter().flatten());
         let b = told().next().map_or(a, |target| target.media_ip);
         let is_one = told().all(|target| target.media_ip == b);

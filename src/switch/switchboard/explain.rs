@@ -1,11 +1,18 @@
-//! One trunk with everything that decides whether a call by it works.
+//! One trunk with everything that decides whether a call by it works, and a call that shows it.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
+use super::targets::Caller;
 use super::trunks::hop_of;
 use super::*;
 use crate::proto::sip::transport::NextHop;
+use crate::switch::call::{Plan, Start};
+use crate::switch::cdr::record::{Began, Direction};
 use crate::switch::snapshot::{Trunk, TrunkMode};
+
+/// Who calls in a test of a trunk without a caller id.
+const USER: &str = "tandem";
 
 /// A place of a trunk.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -55,6 +62,62 @@ impl Switchboard {
         places.sort_by_key(|(is_last, _)| *is_last);
         let places = places.into_iter().map(|(_, place)| place).collect();
         Some(Explained { trunk: self.trunk_view(now, trunk), places })
+    }
+
+    /// Places a call to the first place of a trunk, which nobody is connected with: it listens for some seconds after
+    /// the answer, and its record says what came back. `None` if there is no such trunk.
+    ///
+    /// # Errors
+    ///
+    /// See [`OriginateError`].
+    pub fn test_trunk(
+        &mut self,
+        now: Instant,
+        name: &str,
+        number: &str,
+        out: &mut Vec<Output>,
+    ) -> Option<Result<CallId, OriginateError>> {
+        let snapshot = Arc::clone(&self.snapshot);
+        let trunk = snapshot.trunk(name)?;
+        if self.is_draining || self.calls.len() >= snapshot.limits.calls_max {
+            return Some(Err(OriginateError::Refused));
+        }
+        let number_shown = trunk.caller_id.clone().unwrap_or_else(|| USER.to_owned());
+        let caller = Caller { number: number_shown, name: String::new() };
+        let mut targets = self.trunk_targets(now, trunk, number, &caller);
+        targets.sort_by_key(|target| self.is_backing_off(now, &target.dest));
+        let Some(target) = targets.into_iter().next() else {
+            return Some(Err(OriginateError::NotRegistered));
+        };
+        let because = format!("a test of trunk {name}");
+        let plan = Ok(Plan { groups: VecDeque::new(), because });
+        let media_bind = self.media_bind(target.media_ip, plan.as_ref());
+        let call = self.new_call_id(now);
+        let began = Began {
+            call,
+            at: self.wall(now),
+            direction: Direction::Outbound,
+            caller: caller.number.clone(),
+            called: number.to_owned(),
+            trunk: name.to_owned(),
+        };
+        let start = Start {
+            began,
+            origin: Origin::Operator(String::new()),
+            snapshot,
+            seed: self.tokens.fork(),
+            incoming: None,
+            plan,
+            first: Some(vec![target]),
+            media_bind,
+            user_agent: self.user_agent.clone(),
+            max_forwards: 70,
+            remark: None,
+            is_emergency: false,
+        };
+        self.calls.insert(call, CallEntry::default());
+        self.start_call(call, caller, start, out);
+        Some(Ok(call))
     }
 
     fn registered_places(&self, now: Instant, trunk: &Trunk) -> Vec<(bool, PlaceView)> {

@@ -90,7 +90,7 @@ impl Switchboard {
     }
 
     /// A target for every address of a trunk, in order.
-    fn trunk_targets(
+    pub(super) fn trunk_targets(
         &mut self,
         now: Instant,
         trunk: &Trunk,
