@@ -1,7 +1,7 @@
 //! Streams, plain and under TLS: connections that peers opened and connections that we opened, one small task for
 //! each. WebSockets are accepted here too; what they carry is cut in [`super::ws`].
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -98,7 +98,9 @@ pub(super) struct TcpSide {
     /// Was the last connection one that could not be accepted?
     is_short: bool,
     connections: HashMap<u64, Connection>,
-    by_remote: HashMap<Target, u64>,
+    /// The latest connection to each place, apart for each domain that was asked for there: many a carrier's
+    /// domains share an address.
+    by_remote: BTreeMap<(Target, Option<Box<str>>), u64>,
     next: u64,
     max: usize,
     said_tx: mpsc::Sender<Said>,
@@ -114,7 +116,7 @@ impl TcpSide {
             pause: None,
             is_short: false,
             connections: HashMap::new(),
-            by_remote: HashMap::new(),
+            by_remote: BTreeMap::new(),
             next: 1,
             max,
             said_tx,
@@ -262,7 +264,7 @@ impl TcpSide {
         let Towards { target, domain } = towards;
         let Target { transport, address: remote } = target;
         let flow = Flow { transport, listener, local, remote, connection: id };
-        self.by_remote.insert(target, id);
+        self.by_remote.insert((target, domain.clone()), id);
         let attempts = VecDeque::new();
         let connection = Connection { flow, packets: packets_tx, attempts, domain, task };
         self.connections.insert(id, connection);
@@ -325,18 +327,19 @@ impl TcpSide {
     /// The open connection to a place. One that was made by TLS to another domain at the same address is none; where
     /// only the address is known, as in a dialog, whoever showed a certificate there is right.
     fn open_to(&self, to: &Towards) -> Option<u64> {
-        let id = *self.by_remote.get(&to.target)?;
-        let known = &self.connections.get(&id)?.domain;
-        (to.domain.is_none() || *known == to.domain || !to.target.transport.is_secure())
-            .then_some(id)
+        if let Some(domain) = &to.domain {
+            return self.by_remote.get(&(to.target, Some(domain.clone()))).copied();
+        }
+        let mut there = self.by_remote.range((to.target, None)..);
+        there.next().filter(|((target, _), _)| *target == to.target).map(|(_, id)| *id)
     }
 
     fn close(&mut self, id: u64) -> TcpEvent {
         let Some(mut connection) = self.connections.remove(&id) else { return TcpEvent::Nothing };
         let Flow { transport, remote: address, .. } = connection.flow;
-        let target = Target { transport, address };
-        if self.by_remote.get(&target) == Some(&id) {
-            self.by_remote.remove(&target);
+        let key = (Target { transport, address }, connection.domain.take());
+        if self.by_remote.get(&key) == Some(&id) {
+            self.by_remote.remove(&key);
         }
         TcpEvent::Closed(id, std::mem::take(&mut connection.attempts).into())
     }
@@ -480,4 +483,36 @@ fn refusal(head: &[u8], remote: SocketAddr) -> Option<Vec<u8>> {
     let flow = Flow { transport: Transport::Tcp, listener: 0, local, remote, connection: 0 };
     let reason = "Bad Request: the stream cannot be framed";
     Some(Builder::response(&request, 400, reason, None, &flow).finish().to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Many a carrier's domains are at one address: each of them keeps the connection that was made to it.
+    #[tokio::test]
+    async fn domains_at_one_address_keep_a_connection_each() {
+        let side = async {
+            let tls = Tls::load(&Default::default(), std::path::Path::new("")).unwrap();
+            let mut side = TcpSide::new(8, tls);
+            let address = SocketAddr::from(([127, 0, 0, 1], 9));
+            let target = Target { transport: Transport::Tls, address };
+            let mut send = |domain: Option<&str>| {
+                let to = Towards { target, domain: domain.map(Into::into) };
+                assert!(side.connect_and_send(0, address, to, b"x".to_vec().into(), None));
+                side.len()
+            };
+            let domains = [Some("a.example"), Some("b.example")];
+            assert_eq!(
+                [domains[0], domains[1], domains[0], domains[1]].map(&mut send),
+                [1, 2, 2, 2]
+            );
+            assert_eq!(send(None), 2, "where only the address is known, any of them will do");
+            for (id, left) in [(2, 1), (1, 0)] {
+                side.close(id);
+                assert_eq!((side.len(), side.by_remote.len()), (left, left));
+            }
+        };
+        tokio::task::LocalSet::new().run_until(side).await;
+    }
 }
