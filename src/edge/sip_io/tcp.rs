@@ -92,6 +92,8 @@ impl Drop for Connection {
 #[derive(Debug)]
 pub(super) struct TcpSide {
     listeners: Vec<(u16, Transport, TcpListener)>,
+    /// The listener that is asked first next time, so that none starves.
+    turn: usize,
     tls: Tls,
     /// Nothing is accepted until this is over.
     pause: Option<Pin<Box<Sleep>>>,
@@ -112,6 +114,7 @@ impl TcpSide {
         let (said_tx, said_rx) = mpsc::channel(FRAMES_MAX);
         Self {
             listeners: Vec::new(),
+            turn: 0,
             tls,
             pause: None,
             is_short: false,
@@ -175,9 +178,11 @@ impl TcpSide {
             ready!(pause.as_mut().poll(cx));
             self.pause = None;
         }
-        for at in 0..self.listeners.len() {
+        let (first, count) = (self.turn, self.listeners.len());
+        for at in (0..count).map(|offset| (first + offset) % count) {
             let Some((index, transport, listener)) = self.listeners.get(at) else { continue };
             let Poll::Ready(accepted) = listener.poll_accept(cx) else { continue };
+            self.turn = at + 1;
             match accepted {
                 Ok((stream, remote)) => {
                     let (index, transport) = (*index, *transport);
@@ -512,6 +517,28 @@ mod tests {
                 side.close(id);
                 assert_eq!((side.len(), side.by_remote.len()), (left, left));
             }
+        };
+        tokio::task::LocalSet::new().run_until(side).await;
+    }
+
+    /// Who connects to one listener without end does not keep the others from being heard.
+    #[tokio::test]
+    async fn listeners_take_turns() {
+        let tls = Tls::load(&Default::default(), std::path::Path::new("")).unwrap();
+        let side = async {
+            let mut side = TcpSide::new(8, tls);
+            let any = SocketAddr::from(([127, 0, 0, 1], 0));
+            let [busy, other] = [0, 1].map(|n| side.listen(n, Transport::Tcp, any).unwrap());
+            let _callers =
+                [busy, busy, busy, other].map(|at| std::net::TcpStream::connect(at).unwrap());
+            let locals = Locals::default();
+            for _ in 0..2 {
+                std::future::poll_fn(|cx| side.poll_accept(cx, &locals)).await;
+            }
+            let mut listeners: Vec<_> =
+                side.connections.values().map(|connection| connection.flow.listener).collect();
+            listeners.sort_unstable();
+            assert_eq!(listeners, [0, 1]);
         };
         tokio::task::LocalSet::new().run_until(side).await;
     }
