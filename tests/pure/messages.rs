@@ -18,7 +18,7 @@ fn say(w: &mut World, id: PhoneId, from: &str, to: &str, headers: &str, body: &s
 /// Sends a message and gives its Call-ID.
 fn send(w: &mut World, id: PhoneId, from: &str, to: &str, headers: &str, body: &str) -> String {
     let (call_id, tag) = (w[id].fresh("message"), w[id].fresh("tag"));
-    let uri = format!("sip:{to}@tandem");
+    let uri = if to.contains(':') { to.to_owned() } else { format!("sip:{to}@tandem") };
     let ask = Ask {
         method: "MESSAGE".into(),
         from: format!("<sip:{from}@tandem>;tag={tag}"),
@@ -121,6 +121,15 @@ fn over_connections_a_message_may_be_longer() {
     assert_eq!(say(&mut w, a, "1001", "1002", "", &"x".repeat(16_385)), 413);
     assert_eq!(w[b].requests("MESSAGE").len(), 1);
     assert_eq!(w[desk].requests("MESSAGE").len(), 0);
+    w.assert_empty();
+}
+
+/// What is sent by `sips` goes under TLS on every hop, or nowhere, as calls do.
+#[test]
+fn a_secret_message_is_not_told_where_others_listen() {
+    let (mut w, a, b) = two_phones();
+    assert_eq!(say(&mut w, a, "1001", "sips:1002@tandem", "", "hi"), 480);
+    assert!(w[b].requests("MESSAGE").is_empty());
     w.assert_empty();
 }
 

@@ -1,7 +1,7 @@
 //! Streams, plain and under TLS: connections that peers opened and connections that we opened, one small task for
 //! each. WebSockets are accepted here too; what they carry is cut in [`super::ws`].
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -92,13 +92,17 @@ impl Drop for Connection {
 #[derive(Debug)]
 pub(super) struct TcpSide {
     listeners: Vec<(u16, Transport, TcpListener)>,
+    /// The listener that is asked first next time, so that none starves.
+    turn: usize,
     tls: Tls,
     /// Nothing is accepted until this is over.
     pause: Option<Pin<Box<Sleep>>>,
     /// Was the last connection one that could not be accepted?
     is_short: bool,
     connections: HashMap<u64, Connection>,
-    by_remote: HashMap<Target, u64>,
+    /// The latest connection to each place, apart for each domain that was asked for there: many a carrier's
+    /// domains share an address.
+    by_remote: BTreeMap<(Target, Option<Box<str>>), u64>,
     next: u64,
     max: usize,
     said_tx: mpsc::Sender<Said>,
@@ -110,11 +114,12 @@ impl TcpSide {
         let (said_tx, said_rx) = mpsc::channel(FRAMES_MAX);
         Self {
             listeners: Vec::new(),
+            turn: 0,
             tls,
             pause: None,
             is_short: false,
             connections: HashMap::new(),
-            by_remote: HashMap::new(),
+            by_remote: BTreeMap::new(),
             next: 1,
             max,
             said_tx,
@@ -173,9 +178,11 @@ impl TcpSide {
             ready!(pause.as_mut().poll(cx));
             self.pause = None;
         }
-        for at in 0..self.listeners.len() {
+        let (first, count) = (self.turn, self.listeners.len());
+        for at in (0..count).map(|offset| (first + offset) % count) {
             let Some((index, transport, listener)) = self.listeners.get(at) else { continue };
             let Poll::Ready(accepted) = listener.poll_accept(cx) else { continue };
+            self.turn = at + 1;
             match accepted {
                 Ok((stream, remote)) => {
                     let (index, transport) = (*index, *transport);
@@ -262,7 +269,7 @@ impl TcpSide {
         let Towards { target, domain } = towards;
         let Target { transport, address: remote } = target;
         let flow = Flow { transport, listener, local, remote, connection: id };
-        self.by_remote.insert(target, id);
+        self.by_remote.insert((target, domain.clone()), id);
         let attempts = VecDeque::new();
         let connection = Connection { flow, packets: packets_tx, attempts, domain, task };
         self.connections.insert(id, connection);
@@ -325,18 +332,19 @@ impl TcpSide {
     /// The open connection to a place. One that was made by TLS to another domain at the same address is none; where
     /// only the address is known, as in a dialog, whoever showed a certificate there is right.
     fn open_to(&self, to: &Towards) -> Option<u64> {
-        let id = *self.by_remote.get(&to.target)?;
-        let known = &self.connections.get(&id)?.domain;
-        (to.domain.is_none() || *known == to.domain || !to.target.transport.is_secure())
-            .then_some(id)
+        if let Some(domain) = &to.domain {
+            return self.by_remote.get(&(to.target, Some(domain.clone()))).copied();
+        }
+        let mut there = self.by_remote.range((to.target, None)..);
+        there.next().filter(|((target, _), _)| *target == to.target).map(|(_, id)| *id)
     }
 
     fn close(&mut self, id: u64) -> TcpEvent {
         let Some(mut connection) = self.connections.remove(&id) else { return TcpEvent::Nothing };
         let Flow { transport, remote: address, .. } = connection.flow;
-        let target = Target { transport, address };
-        if self.by_remote.get(&target) == Some(&id) {
-            self.by_remote.remove(&target);
+        let key = (Target { transport, address }, connection.domain.take());
+        if self.by_remote.get(&key) == Some(&id) {
+            self.by_remote.remove(&key);
         }
         TcpEvent::Closed(id, std::mem::take(&mut connection.attempts).into())
     }
@@ -480,4 +488,58 @@ fn refusal(head: &[u8], remote: SocketAddr) -> Option<Vec<u8>> {
     let flow = Flow { transport: Transport::Tcp, listener: 0, local, remote, connection: 0 };
     let reason = "Bad Request: the stream cannot be framed";
     Some(Builder::response(&request, 400, reason, None, &flow).finish().to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Many a carrier's domains are at one address: each of them keeps the connection that was made to it.
+    #[tokio::test]
+    async fn domains_at_one_address_keep_a_connection_each() {
+        let side = async {
+            let tls = Tls::load(&Default::default(), std::path::Path::new("")).unwrap();
+            let mut side = TcpSide::new(8, tls);
+            let address = SocketAddr::from(([127, 0, 0, 1], 9));
+            let target = Target { transport: Transport::Tls, address };
+            let mut send = |domain: Option<&str>| {
+                let to = Towards { target, domain: domain.map(Into::into) };
+                assert!(side.connect_and_send(0, address, to, b"x".to_vec().into(), None));
+                side.len()
+            };
+            let domains = [Some("a.example"), Some("b.example")];
+            assert_eq!(
+                [domains[0], domains[1], domains[0], domains[1]].map(&mut send),
+                [1, 2, 2, 2]
+            );
+            assert_eq!(send(None), 2, "where only the address is known, any of them will do");
+            for (id, left) in [(2, 1), (1, 0)] {
+                side.close(id);
+                assert_eq!((side.len(), side.by_remote.len()), (left, left));
+            }
+        };
+        tokio::task::LocalSet::new().run_until(side).await;
+    }
+
+    /// Who connects to one listener without end does not keep the others from being heard.
+    #[tokio::test]
+    async fn listeners_take_turns() {
+        let tls = Tls::load(&Default::default(), std::path::Path::new("")).unwrap();
+        let side = async {
+            let mut side = TcpSide::new(8, tls);
+            let any = SocketAddr::from(([127, 0, 0, 1], 0));
+            let [busy, other] = [0, 1].map(|n| side.listen(n, Transport::Tcp, any).unwrap());
+            let _callers =
+                [busy, busy, busy, other].map(|at| std::net::TcpStream::connect(at).unwrap());
+            let locals = Locals::default();
+            for _ in 0..2 {
+                std::future::poll_fn(|cx| side.poll_accept(cx, &locals)).await;
+            }
+            let mut listeners: Vec<_> =
+                side.connections.values().map(|connection| connection.flow.listener).collect();
+            listeners.sort_unstable();
+            assert_eq!(listeners, [0, 1]);
+        };
+        tokio::task::LocalSet::new().run_until(side).await;
+    }
 }

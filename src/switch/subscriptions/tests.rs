@@ -90,3 +90,25 @@ fn a_broken_way_is_left_for_the_contact() {
     assert!(out.is_empty(), "nothing has changed, and there is no other way");
     assert_eq!(all.len(), 1);
 }
+
+/// A phone whose connection broke comes back on another one: from then on it is told there.
+#[test]
+fn a_phone_that_comes_back_is_told_where_it_is_now() {
+    let (mut all, mut out) = (Subscriptions::new([1; 32], "test".into()), Vec::new());
+    add(&mut all, 1, "1001", &mut out);
+    for _ in 0..2 {
+        let broken = out.pop().unwrap();
+        assert!(all.failed(Instant::START, broken.client, Failure::Transport, &mut out));
+    }
+    let again = message(
+        "SUBSCRIBE sip:1002@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.11;branch=z9hG4bKb\r\n\
+         From: <sip:1001@tandem>;tag=a\r\nTo: <sip:1002@tandem>;tag=t1\r\nCall-ID: 1\r\n\
+         CSeq: 2 SUBSCRIBE\r\nContact: <sip:1001@10.0.0.11>\r\nEvent: dialog\r\n\
+         Content-Length: 0\r\n\r\n",
+    );
+    let (id, now) = (all.find("1", "t1").unwrap(), flow());
+    let now = Flow { remote: ([203, 0, 113, 9], 4_001).into(), ..now };
+    assert_eq!(all.receive(id, &again, now), Ok(()));
+    all.refresh(Instant::START, id, Duration::from_secs(60), &mut out);
+    assert_eq!(out.pop().unwrap().dest, Dest::Flow(now));
+}

@@ -446,7 +446,7 @@ fn share_breadth(mut plan: Plan, request: &Message) -> Result<Plan, &'static Cau
 }
 
 /// Does the caller want TLS on every hop?
-fn is_sips(request: &Message) -> bool {
+pub(super) fn is_sips(request: &Message) -> bool {
     Uri::parse(request.uri()).is_some_and(|uri| uri.scheme == Scheme::Sips)
 }
 

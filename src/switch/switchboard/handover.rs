@@ -66,7 +66,10 @@ impl Switchboard {
 
     /// Nobody is there to take the leg: its peer is hung up.
     fn hang_up_leg(&mut self, now: Instant, mut leg: Leg, out: &mut Vec<Output>) {
-        self.dialogs.remove(&leg.key());
+        let source = self.dialogs.remove(&leg.key()).and_then(|dialog| dialog.counted);
+        if let Some(ip) = source {
+            self.guard.dialog(ip, false);
+        }
         let mut sip = Vec::new();
         leg.session.hang_up(480, None, &mut sip);
         for item in sip {

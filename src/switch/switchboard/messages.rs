@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::admit::Asked;
-use super::calls::dialled;
+use super::calls::{dialled, is_sips};
 use super::*;
 use crate::proto::sip::endpoint::{Failure, Large};
 use crate::proto::sip::method::Method;
@@ -91,9 +91,15 @@ impl Switchboard {
             return self.refuse(now, &asked, status, &later, out);
         }
         let caller = self.caller_of(&origin, request);
-        let targets = self.phone_targets(now, &extension, &caller);
+        let mut targets = self.phone_targets(now, &extension, &caller);
         if targets.is_empty() {
             return self.refuse(now, &asked, cause::UNREACHABLE.sip, &[], out);
+        }
+        if is_sips(&asked.request) {
+            targets.retain(|target| target.dest.transport().is_secure());
+        }
+        if targets.is_empty() {
+            return self.refuse(now, &asked, cause::NOT_SECURE.sip, &[], out);
         }
         let mut sending = Vec::new();
         for target in targets {

@@ -158,6 +158,11 @@ impl Dialog {
         self.dest().is_some_and(|dest| dest.address() != Some(flow.remote))
     }
 
+    /// The peer came back this way, where one has been forgotten: from now on its messages take it.
+    pub const fn follow(&mut self, flow: Flow) {
+        self.flow = Some(flow);
+    }
+
     /// The peer's Contact URI.
     #[must_use]
     pub fn remote_target(&self) -> &str {

@@ -111,6 +111,7 @@ impl Notifier {
     /// [`OutOfOrder`]: answer 500.
     pub fn receive(&mut self, request: &Message, flow: Flow) -> Result<(), OutOfOrder> {
         self.dialog.receive(request, flow)?;
+        self.dialog.follow(flow);
         self.dialog.refresh_target(request);
         Ok(())
     }
