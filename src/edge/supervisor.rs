@@ -154,7 +154,7 @@ fn open_store(state: &Path) -> Result<Store, StartError> {
 
 fn open_sip(loaded: &Loaded) -> Result<SipIo, StartError> {
     let snapshot = &loaded.snapshot;
-    let sip = SipIo::bind(&snapshot.sip, snapshot.limits.connections_max, loaded.tls.clone())
+    let sip = SipIo::bind(&snapshot.sip, &snapshot.limits, loaded.tls.clone())
         .map_err(|error| StartError::Open(error.to_string()))?;
     let wrong = config::one_way_audio(snapshot, sip.locals());
     if wrong.is_empty() { Ok(sip) } else { Err(StartError::Configuration(wrong)) }

@@ -165,6 +165,8 @@ pub struct Limits {
     pub lag_max: Duration,
     /// SIP connections (TCP) at the same time; the next one is closed.
     pub connections_max: usize,
+    /// Of those, from one address.
+    pub connections_per_source_max: usize,
     /// How long live calls may go on after the daemon was told to stop.
     pub drain: Duration,
 }
@@ -176,6 +178,7 @@ impl Default for Limits {
             transactions_max: 200_000,
             lag_max: Duration::from_secs(2),
             connections_max: 20_000,
+            connections_per_source_max: 1_000,
             drain: Duration::from_secs(30),
         }
     }

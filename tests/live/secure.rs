@@ -135,6 +135,27 @@ fn row_044_a_sips_call_is_not_taken_out_of_tls() {
     bed.daemon.assert_healthy();
 }
 
+/// Row 44: nor does a phone that sends it elsewhere take it out of TLS.
+#[test]
+fn row_044_a_sips_call_that_is_redirected_stays_under_tls() {
+    let bed = bed();
+    let way = || Wire::tls(&bed.authority, bed.tls, "pbx.example.com").unwrap();
+    let (extension, secret) = SECRETS[0];
+    // The caller's own extension is registered by UDP alone.
+    let mut alice = Phone::over(extension, secret, bed.tls, way());
+    alice.scheme = "sips";
+    let _elsewhere = phone(&bed.daemon, 0);
+    let mut bob = bed.over(1, bed.tls, way());
+    alice.invite("1002");
+    let invite = bob.expect("INVITE");
+    bob.extension = extension.to_owned();
+    bob.respond(&invite, "302 Moved Temporarily", "");
+    let refusal = alice.expect("480");
+    assert!(refusal.contains("no secure way"), "{refusal}");
+    bed.daemon.wait_for_records(1);
+    bed.daemon.assert_healthy();
+}
+
 #[test]
 fn a_web_socket_that_is_not_for_sip_is_refused() {
     let bed = bed();

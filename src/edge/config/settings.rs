@@ -294,7 +294,16 @@ static LIMITS: &[Key] = &[
         |s, n| s.limits.connections_max = n as usize,
         |s| s.limits.connections_max.to_string(),
         "SIP connections at the same time; the next one is closed.",
-    ),
+    )
+    .restart(),
+    Key::whole(
+        "connections_per_source_max",
+        (1, 1_000_000),
+        |s, n| s.limits.connections_per_source_max = n as usize,
+        |s| s.limits.connections_per_source_max.to_string(),
+        "Those that one address may open: what is behind one NAT has one address.",
+    )
+    .restart(),
     Key::whole(
         "drain_seconds",
         (0, 86_400),

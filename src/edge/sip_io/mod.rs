@@ -21,7 +21,7 @@ use crate::proto::sip::locate::{Answer, Question};
 use crate::proto::sip::message::{Message, Packet, Parsed};
 use crate::proto::sip::transport::{Dest, Flow, Host, NextHop, Target, Transport};
 
-use crate::switch::snapshot::{Listen, SipSettings};
+use crate::switch::snapshot::{Limits, Listen, SipSettings};
 use dns::Dns;
 use tcp::{TcpEvent, TcpSide, Towards};
 use tls::Tls;
@@ -79,9 +79,9 @@ impl SipIo {
     /// # Errors
     ///
     /// The first socket that cannot be bound, with its address in words.
-    pub fn bind(settings: &SipSettings, connections_max: usize, tls: Tls) -> io::Result<Self> {
+    pub fn bind(settings: &SipSettings, limits: &Limits, tls: Tls) -> io::Result<Self> {
         let mut udp = Vec::new();
-        let mut tcp = TcpSide::new(connections_max, tls);
+        let mut tcp = TcpSide::new(limits, tls);
         let mut bound = Vec::new();
         for (index, Listen { transport, address }) in settings.listen.iter().enumerate() {
             let index = u16::try_from(index).unwrap_or(u16::MAX);

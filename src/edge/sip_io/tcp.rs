@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -28,6 +28,7 @@ use crate::proto::sip::message::build::Builder;
 use crate::proto::sip::message::framing::{Frame, Framer};
 use crate::proto::sip::message::{Message, Packet, Parsed};
 use crate::proto::sip::transport::{Flow, Target, Transport};
+use crate::switch::snapshot::Limits;
 
 /// Frames of all connections on their way to the switchboard. When it is full the readers wait, and TCP
 /// slows their peers down.
@@ -72,6 +73,8 @@ struct Connection {
     attempts: VecDeque<Attempt>,
     /// Whose certificate the server showed, where we connected by TLS.
     domain: Option<Box<str>>,
+    /// The peer opened it.
+    is_theirs: bool,
     task: JoinHandle<()>,
 }
 
@@ -105,12 +108,15 @@ pub(super) struct TcpSide {
     by_remote: BTreeMap<(Target, Option<Box<str>>), u64>,
     next: u64,
     max: usize,
+    /// Connections that others opened, by their addresses: one of them must not take every place.
+    by_source: HashMap<IpAddr, usize>,
+    source_max: usize,
     said_tx: mpsc::Sender<Said>,
     said_rx: mpsc::Receiver<Said>,
 }
 
 impl TcpSide {
-    pub(super) fn new(max: usize, tls: Tls) -> Self {
+    pub(super) fn new(limits: &Limits, tls: Tls) -> Self {
         let (said_tx, said_rx) = mpsc::channel(FRAMES_MAX);
         Self {
             listeners: Vec::new(),
@@ -121,7 +127,9 @@ impl TcpSide {
             connections: HashMap::new(),
             by_remote: BTreeMap::new(),
             next: 1,
-            max,
+            max: limits.connections_max,
+            by_source: HashMap::new(),
+            source_max: limits.connections_per_source_max,
             said_tx,
             said_rx,
         }
@@ -213,7 +221,9 @@ impl TcpSide {
     }
 
     fn accepted(&mut self, listener: u16, local: SocketAddr, stream: TcpStream, from: Target) {
-        if self.connections.len() >= self.max {
+        let source = from.address.ip().to_canonical();
+        let of_source = self.by_source.get(&source).copied().unwrap_or(0);
+        if self.connections.len() >= self.max || of_source >= self.source_max {
             // Dropping the stream closes it; the peer sees that at once.
             return;
         }
@@ -225,7 +235,7 @@ impl TcpSide {
             (true, None) => return,
         };
         let towards = Towards { target: from, domain: None };
-        self.add(listener, local, towards, |id, said, packets| async move {
+        let id = self.add(listener, local, towards, |id, said, packets| async move {
             let is_web = matches!(from.transport, Transport::Ws | Transport::Wss);
             let Some(tls) = tls else {
                 return if is_web {
@@ -250,6 +260,10 @@ impl TcpSide {
                 }
             }
         });
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.is_theirs = true;
+            *self.by_source.entry(source).or_default() += 1;
+        }
     }
 
     fn add<F>(
@@ -271,7 +285,8 @@ impl TcpSide {
         let flow = Flow { transport, listener, local, remote, connection: id };
         self.by_remote.insert((target, domain.clone()), id);
         let attempts = VecDeque::new();
-        let connection = Connection { flow, packets: packets_tx, attempts, domain, task };
+        let packets = packets_tx;
+        let connection = Connection { flow, packets, attempts, domain, is_theirs: false, task };
         self.connections.insert(id, connection);
         id
     }
@@ -345,6 +360,15 @@ impl TcpSide {
         let key = (Target { transport, address }, connection.domain.take());
         if self.by_remote.get(&key) == Some(&id) {
             self.by_remote.remove(&key);
+        }
+        let source = address.ip().to_canonical();
+        if connection.is_theirs
+            && let Some(count) = self.by_source.get_mut(&source)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.by_source.remove(&source);
+            }
         }
         TcpEvent::Closed(id, std::mem::take(&mut connection.attempts).into())
     }
@@ -494,12 +518,17 @@ fn refusal(head: &[u8], remote: SocketAddr) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
+    fn side(connections_max: usize, connections_per_source_max: usize) -> TcpSide {
+        let tls = Tls::load(&Default::default(), std::path::Path::new("")).unwrap();
+        let limits = Limits { connections_max, connections_per_source_max, ..Limits::default() };
+        TcpSide::new(&limits, tls)
+    }
+
     /// Many a carrier's domains are at one address: each of them keeps the connection that was made to it.
     #[tokio::test]
     async fn domains_at_one_address_keep_a_connection_each() {
         let side = async {
-            let tls = Tls::load(&Default::default(), std::path::Path::new("")).unwrap();
-            let mut side = TcpSide::new(8, tls);
+            let mut side = side(8, 8);
             let address = SocketAddr::from(([127, 0, 0, 1], 9));
             let target = Target { transport: Transport::Tls, address };
             let mut send = |domain: Option<&str>| {
@@ -524,9 +553,8 @@ mod tests {
     /// Who connects to one listener without end does not keep the others from being heard.
     #[tokio::test]
     async fn listeners_take_turns() {
-        let tls = Tls::load(&Default::default(), std::path::Path::new("")).unwrap();
         let side = async {
-            let mut side = TcpSide::new(8, tls);
+            let mut side = side(8, 8);
             let any = SocketAddr::from(([127, 0, 0, 1], 0));
             let [busy, other] = [0, 1].map(|n| side.listen(n, Transport::Tcp, any).unwrap());
             let _callers =
@@ -539,6 +567,31 @@ mod tests {
                 side.connections.values().map(|connection| connection.flow.listener).collect();
             listeners.sort_unstable();
             assert_eq!(listeners, [0, 1]);
+        };
+        tokio::task::LocalSet::new().run_until(side).await;
+    }
+
+    /// One address must not take the places of all the others; when it lets go of one, it may have another.
+    #[tokio::test]
+    async fn an_address_has_its_share_of_the_connections() {
+        let side = async {
+            let mut side = side(8, 2);
+            let at = side.listen(0, Transport::Tcp, ([127, 0, 0, 1], 0).into()).unwrap();
+            let locals = Locals::default();
+            let mut held = Vec::new();
+            for (id, expected) in [(1, 1), (2, 2), (3, 2)] {
+                held.push((id, std::net::TcpStream::connect(at).unwrap()));
+                std::future::poll_fn(|cx| side.poll_accept(cx, &locals)).await;
+                assert_eq!(side.len(), expected);
+            }
+            side.close(1);
+            held.push((4, std::net::TcpStream::connect(at).unwrap()));
+            std::future::poll_fn(|cx| side.poll_accept(cx, &locals)).await;
+            assert_eq!((side.len(), side.by_source.values().sum::<usize>()), (2, 2));
+            for id in [2, 3] {
+                side.close(id);
+            }
+            assert!(side.by_source.is_empty());
         };
         tokio::task::LocalSet::new().run_until(side).await;
     }

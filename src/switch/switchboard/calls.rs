@@ -56,7 +56,7 @@ impl Switchboard {
         let plan = plan.and_then(|plan| if is_sips { only_secure(plan) } else { Ok(plan) });
         let plan = plan.and_then(|plan| share_breadth(plan, &asked.request));
         let call = self.new_call_id(now);
-        self.calls.insert(call, CallEntry::default());
+        self.calls.insert(call, CallEntry { is_sips, ..CallEntry::default() });
         self.charge(now, call, charges);
         self.adopt(call, &asked);
         if plan.is_ok() {
@@ -330,6 +330,7 @@ impl Switchboard {
     /// sent it there.
     fn locate(&mut self, now: Instant, call: CallId, wanted: &call::Locate, out: &mut Vec<Output>) {
         let Some(entry) = self.calls.get(&call) else { return };
+        let is_sips = entry.is_sips;
         let peer_of = |key: &(String, String)| self.dialogs.get(key).map(|entry| &entry.peer);
         let by = match &wanted.by {
             Some(key) => peer_of(key),
@@ -357,7 +358,9 @@ impl Switchboard {
         let caller = if goes_inside { shown } else { own };
         let planned = self.planned(now, &origin, &caller, dialled, out);
         self.charge(now, call, planned.charges);
-        to_call(call, call::Input::Located(planned.plan), out);
+        let is_kept = is_sips && !planned.is_emergency;
+        let plan = planned.plan.and_then(|plan| if is_kept { only_secure(plan) } else { Ok(plan) });
+        to_call(call, call::Input::Located(plan), out);
     }
 
     /// An extension as a caller, with its name if it has one.

@@ -111,6 +111,8 @@ struct CallEntry {
     invites: Vec<ClientKey>,
     /// Whose minutes it talks.
     charges: Vec<meter::Charge>,
+    /// It was placed by a `sips` address, and stays under TLS wherever it is sent.
+    is_sips: bool,
 }
 
 /// Counts for `status` and `doctor`.
