@@ -196,3 +196,23 @@ fn row_104_what_becomes_of_our_prack() {
         w.assert_empty();
     }
 }
+
+/// However many responses were acknowledged, the answer to an INVITE that had to be sent twice is heard.
+#[test]
+fn row_105_the_answer_is_heard_after_many_reliable_responses() {
+    let (mut w, phones) = world(&["1001", "1002"]);
+    let [a, b] = phones[..] else { unreachable!() };
+    w[b].habits.on_method = vec![("INVITE", Reply::status(421).header("Require: 100rel"))];
+    let mut snapshot = office();
+    snapshot.phones.values_mut().for_each(|phone| phone.reliable = Reliable::WhenRequired);
+    w.reload(snapshot);
+    let rings = (1..=20).map(|n| (u64::from(n) * 20, reliably(ring(), n)));
+    w[b].habits.on_invite = rings.chain([(1_000, ok())]).collect();
+    w.dial(a, "1002");
+    w.run_for(2_000);
+    assert_eq!(w[b].requests("PRACK").len(), 20);
+    assert_eq!(w[a].last().state, State::Up);
+    assert_eq!(heard(&w), (true, true));
+    w.hang_up(a);
+    w.assert_empty();
+}
