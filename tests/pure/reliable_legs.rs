@@ -216,3 +216,23 @@ fn row_105_the_answer_is_heard_after_many_reliable_responses() {
     w.hang_up(a);
     w.assert_empty();
 }
+
+/// A peer that answers no PRACK does not make us send it, or whomever its Contact names, ever more of them.
+#[test]
+fn row_105_pracks_without_answers_have_a_limit() {
+    let (mut w, phones) = world(&["1001", "1002"]);
+    let [a, b] = phones[..] else { unreachable!() };
+    let rings = (1..=40).map(|n| (u64::from(n) * 10, reliably(ring(), n)));
+    w[b].habits.on_invite = rings.chain([(20_000, ok())]).collect();
+    w[b].habits.answers = false;
+    w.dial(a, "1002");
+    w.run_for(10_000);
+    let pracks = w[b].requests("PRACK");
+    let racks: std::collections::BTreeSet<_> = pracks.iter().map(|p| p.get("RAck")).collect();
+    assert_eq!(racks.len(), 8);
+    w[b].habits.answers = true;
+    w.run_for(12_000);
+    assert_eq!(w[a].last().state, State::Up);
+    w.hang_up(a);
+    w.assert_empty();
+}
