@@ -236,3 +236,31 @@ fn row_105_pracks_without_answers_have_a_limit() {
     w.hang_up(a);
     w.assert_empty();
 }
+
+/// Row 106: a PRACK that the 200 overtook brings an offer while one of ours is open: that one stands.
+#[test]
+fn row_106_a_late_prack_does_not_offer_across_a_reinvite() {
+    let (mut w, phones) = world(&["1001", "1002"]);
+    let [a, b] = phones[..] else { unreachable!() };
+    w[b].habits.on_invite = vec![(20, early()), (300, ring()), (600, ok())];
+    w.dial_with(a, "1002", &Body::Auto, REQUIRES);
+    w.run_for(200);
+    w[a].habits.pracks = false;
+    w.run_for(1_000);
+    assert_eq!(w[a].last().state, State::Up);
+    w[a].habits.on_modify = None;
+    w.modify(b, "INVITE", HOLD);
+    w.run_for(100);
+    assert_eq!(w[a].requests("INVITE").len(), 1, "it is open");
+    let ringing = w[a].response(180).expect("it rang").clone();
+    let rack = format!("RAck: {} {} INVITE\r\n", ringing.get("RSeq"), ringing.cseq());
+    let offer = w[a].last().local_sdp.replace("sendrecv", "sendonly");
+    w.in_dialog(a, "PRACK", &rack, &offer);
+    w.run_for(100);
+    assert_eq!(w[a].statuses("PRACK").last(), Some(&491));
+    w.say(a, &ok());
+    w.run_for(500);
+    assert_eq!(w[b].statuses("INVITE").last(), Some(&200), "it is on hold");
+    w.hang_up(a);
+    w.assert_empty();
+}
