@@ -264,3 +264,25 @@ fn row_106_a_late_prack_does_not_offer_across_a_reinvite() {
     w.hang_up(a);
     w.assert_empty();
 }
+
+/// Row 106, 107: what one branch of a proxy offers early is not taken while another one may still answer our offer.
+#[test]
+fn row_106_an_early_offer_of_one_branch_does_not_shut_out_another() {
+    let (mut w, phones) = world(&["1001", "1002"]);
+    let [a, b] = phones[..] else { unreachable!() };
+    let one = reliably(Reply::status(183).body(Body::Auto), 1).tag("one");
+    w[b].habits.on_invite = vec![(20, one), (40, ring().tag("two")), (900, ok().tag("two"))];
+    w.dial(a, "1002");
+    w.run_for(300);
+    let call = w[b].last_index();
+    w[b].calls[call].local_tag = "one".into();
+    w.modify(b, "UPDATE", TALK);
+    w.run_for(200);
+    assert_eq!(w[b].statuses("UPDATE"), [500]);
+    w[b].calls[call].local_tag = "two".into();
+    w.run_for(1_500);
+    assert_eq!(w[a].last().state, State::Up);
+    assert_eq!(heard(&w), (true, true));
+    w.hang_up(a);
+    w.assert_empty();
+}
