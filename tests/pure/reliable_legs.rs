@@ -196,3 +196,93 @@ fn row_104_what_becomes_of_our_prack() {
         w.assert_empty();
     }
 }
+
+/// However many responses were acknowledged, the answer to an INVITE that had to be sent twice is heard.
+#[test]
+fn row_105_the_answer_is_heard_after_many_reliable_responses() {
+    let (mut w, phones) = world(&["1001", "1002"]);
+    let [a, b] = phones[..] else { unreachable!() };
+    w[b].habits.on_method = vec![("INVITE", Reply::status(421).header("Require: 100rel"))];
+    let mut snapshot = office();
+    snapshot.phones.values_mut().for_each(|phone| phone.reliable = Reliable::WhenRequired);
+    w.reload(snapshot);
+    let rings = (1..=20).map(|n| (u64::from(n) * 20, reliably(ring(), n)));
+    w[b].habits.on_invite = rings.chain([(1_000, ok())]).collect();
+    w.dial(a, "1002");
+    w.run_for(2_000);
+    assert_eq!(w[b].requests("PRACK").len(), 20);
+    assert_eq!(w[a].last().state, State::Up);
+    assert_eq!(heard(&w), (true, true));
+    w.hang_up(a);
+    w.assert_empty();
+}
+
+/// A peer that answers no PRACK does not make us send it, or whomever its Contact names, ever more of them.
+#[test]
+fn row_105_pracks_without_answers_have_a_limit() {
+    let (mut w, phones) = world(&["1001", "1002"]);
+    let [a, b] = phones[..] else { unreachable!() };
+    let rings = (1..=40).map(|n| (u64::from(n) * 10, reliably(ring(), n)));
+    w[b].habits.on_invite = rings.chain([(20_000, ok())]).collect();
+    w[b].habits.answers = false;
+    w.dial(a, "1002");
+    w.run_for(10_000);
+    let pracks = w[b].requests("PRACK");
+    let racks: std::collections::BTreeSet<_> = pracks.iter().map(|p| p.get("RAck")).collect();
+    assert_eq!(racks.len(), 8);
+    w[b].habits.answers = true;
+    w.run_for(12_000);
+    assert_eq!(w[a].last().state, State::Up);
+    w.hang_up(a);
+    w.assert_empty();
+}
+
+/// Row 106: a PRACK that the 200 overtook brings an offer while one of ours is open: that one stands.
+#[test]
+fn row_106_a_late_prack_does_not_offer_across_a_reinvite() {
+    let (mut w, phones) = world(&["1001", "1002"]);
+    let [a, b] = phones[..] else { unreachable!() };
+    w[b].habits.on_invite = vec![(20, early()), (300, ring()), (600, ok())];
+    w.dial_with(a, "1002", &Body::Auto, REQUIRES);
+    w.run_for(200);
+    w[a].habits.pracks = false;
+    w.run_for(1_000);
+    assert_eq!(w[a].last().state, State::Up);
+    w[a].habits.on_modify = None;
+    w.modify(b, "INVITE", HOLD);
+    w.run_for(100);
+    assert_eq!(w[a].requests("INVITE").len(), 1, "it is open");
+    let ringing = w[a].response(180).expect("it rang").clone();
+    let rack = format!("RAck: {} {} INVITE\r\n", ringing.get("RSeq"), ringing.cseq());
+    let offer = w[a].last().local_sdp.replace("sendrecv", "sendonly");
+    w.in_dialog(a, "PRACK", &rack, &offer);
+    w.run_for(100);
+    assert_eq!(w[a].statuses("PRACK").last(), Some(&491));
+    w.say(a, &ok());
+    w.run_for(500);
+    assert_eq!(w[b].statuses("INVITE").last(), Some(&200), "it is on hold");
+    w.hang_up(a);
+    w.assert_empty();
+}
+
+/// Row 106, 107: what one branch of a proxy offers early is not taken while another one may still answer our offer.
+#[test]
+fn row_106_an_early_offer_of_one_branch_does_not_shut_out_another() {
+    let (mut w, phones) = world(&["1001", "1002"]);
+    let [a, b] = phones[..] else { unreachable!() };
+    let one = reliably(Reply::status(183).body(Body::Auto), 1).tag("one");
+    w[b].habits.on_invite = vec![(20, one), (40, ring().tag("two")), (900, ok().tag("two"))];
+    w.dial(a, "1002");
+    w.run_for(300);
+    let call = w[b].last_index();
+    w[b].calls[call].local_tag = "one".into();
+    w.modify(b, "UPDATE", TALK);
+    w.run_for(200);
+    assert_eq!(w[b].statuses("UPDATE"), [500]);
+    w[b].calls[call].local_tag = "two".into();
+    w.run_for(1_500);
+    assert_eq!(w[a].last().state, State::Up);
+    assert_eq!(heard(&w), (true, true));
+    w.hang_up(a);
+    w.assert_empty();
+}

@@ -108,6 +108,27 @@ fn row_123_a_late_offer_takes_over_too() {
     assert_eq!(w[soft].requests("BYE").len(), 1);
 }
 
+/// What the new party chose of our offer is known by its ACK only: who stays is told then.
+#[test]
+fn who_stays_learns_what_a_late_answer_chose() {
+    let (mut w, a, b) = two_phones();
+    w[a].codecs = vec![PCMA, PCMU];
+    w[b].codecs = vec![PCMA, PCMU];
+    w[b].habits.on_invite = vec![(20, ok())];
+    w.dial(a, "1002");
+    w.run_for(500);
+    let soft = w.second_phone("soft", "1002");
+    w[soft].codecs = vec![PCMU];
+    let name = named(&w, b, false);
+    assert_eq!(replace(&mut w, soft, &name, &Body::None), 200);
+    w.run_for(500);
+    assert_eq!(w[a].requests("INVITE").len(), 1, "it sent PCMA, which nobody takes now");
+    assert!(connected(&w, a, soft));
+    w.assert_media_agrees(a, soft);
+    w.hang_up(a);
+    w.assert_empty();
+}
+
 /// What cannot be spoken to is not taken in, and the call goes on as it was.
 #[test]
 fn a_replacement_without_a_common_codec_changes_nothing() {

@@ -1,12 +1,14 @@
 //! One leg: a dialog with one party and its side of offer/answer. Only a leg knows both SIP and SDP.
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::proto::sdp::Negotiator;
 use crate::proto::sip::endpoint::{ClientKey, ServerKey};
+use crate::proto::sip::method::Method;
 use crate::proto::sip::session::Session;
 
-/// Transactions of a leg whose responses still find it: more than any retry needs.
+/// Transactions of a leg whose responses still find it, of either kind: more than any retry needs.
 const CLIENTS_MAX: usize = 16;
 
 /// One leg of a call.
@@ -35,7 +37,9 @@ pub struct Leg {
     /// Did it answer anything at all?
     pub has_answered_anything: bool,
     /// Its transactions, latest last.
-    pub(super) clients: Vec<ClientKey>,
+    clients: Vec<ClientKey>,
+    /// Those of PRACK and INFO, of which the peer makes us send as many as it likes, latest last.
+    asides: VecDeque<ClientKey>,
 }
 
 impl Leg {
@@ -61,6 +65,7 @@ impl Leg {
             invite: None,
             has_answered_anything: false,
             clients: Vec::new(),
+            asides: VecDeque::new(),
         }
     }
 
@@ -70,13 +75,18 @@ impl Leg {
         (self.session.call_id().to_owned(), self.session.local_tag().to_owned())
     }
 
-    /// Its transactions, latest last.
-    #[must_use]
-    pub fn clients(&self) -> &[ClientKey] {
-        &self.clients
+    /// Its transactions.
+    pub fn clients(&self) -> impl Iterator<Item = &ClientKey> {
+        self.clients.iter().chain(&self.asides)
     }
 
-    pub(super) fn remember(&mut self, client: ClientKey) {
+    pub(super) fn remember(&mut self, client: ClientKey, method: &Method) {
+        if matches!(method, Method::Prack | Method::Info) {
+            if self.asides.len() >= CLIENTS_MAX {
+                self.asides.pop_front();
+            }
+            return self.asides.push_back(client);
+        }
         if self.clients.len() >= CLIENTS_MAX {
             // The first one stays: further answers of the INVITE come by it.
             self.clients.remove(1);

@@ -355,7 +355,7 @@ impl Call {
     }
 
     fn leg_of(&self, client: ClientKey) -> Option<At> {
-        self.legs().find(|(_, leg)| leg.clients.contains(&client)).map(|(at, _)| at)
+        self.legs().find(|(_, leg)| leg.clients().any(|known| *known == client)).map(|(at, _)| at)
     }
 
     fn request(
@@ -438,7 +438,7 @@ impl Call {
             session::Out::Send { client, dest, method, request } => {
                 self.note(now, &label, "sip.out", format!("{method} to {dest}"));
                 if let Some(leg) = self.leg_mut(at) {
-                    leg.remember(client);
+                    leg.remember(client, &method);
                     leg.signalling = dest.address().or(leg.signalling);
                 }
                 out.push(Output::Send { client, dest, method, request });

@@ -215,7 +215,7 @@ impl Call {
         for item in sip {
             if let session::Out::Send { client, dest, method, request } = item {
                 self.note(now, &leg.label, "sip.out", format!("{method} to {dest}"));
-                leg.remember(client);
+                leg.remember(client, &method);
                 leg.signalling = dest.address();
                 out.push(Output::Send { client, dest, method, request });
             }

@@ -251,18 +251,17 @@ impl Call {
         });
     }
 
-    /// Offers who stays what the new party speaks, once nothing else is under way there.
+    /// Offers who stays what the new party speaks, once that is known and nothing else is under way there.
     pub(super) fn run_reoffer(&mut self, now: Instant, out: &mut Vec<Output>) {
         let is_free =
             self.modifying.is_none() && self.a.as_ref().is_some_and(|leg| leg.session.can_modify());
-        if !self.reoffer_due || !is_free {
+        let new = self.winner.and_then(|index| self.branches.get(index));
+        let is_known = new.is_none_or(|leg| !leg.negotiator.awaits_answer());
+        if !self.reoffer_due || !is_free || !is_known {
             return;
         }
+        let answer = new.and_then(|leg| leg.negotiator.agreed_remote());
         self.reoffer_due = false;
-        let answer = self
-            .winner
-            .and_then(|index| self.branches.get(index))
-            .and_then(|leg| leg.negotiator.agreed_remote());
         if let Some(answer) = answer {
             self.reoffer_first(now, &answer, out);
         }

@@ -75,9 +75,9 @@ impl Session {
             State::Incoming => self.provisionals.is_settled(),
             _ => self.early_of(&open.request).is_some_and(|early| early.is_settled),
         };
-        // What several branches said of the media is one description to our user: which of them an offer would
-        // be about nobody could say.
-        let is_clear = self.early.iter().filter(|early| early.is_settled).count() <= 1;
+        // To our user several branches are one description: what one of them offers would take the place of the
+        // offer that another may still answer.
+        let is_clear = self.early.len() <= 1;
         if is_settled && is_clear && self.early_offer.is_none() {
             self.refresh_early_target(&open);
             if let Some(early) = self.early_of(&open.request) {

@@ -3,8 +3,9 @@
 
 use super::*;
 
-/// PRACKs whose answers are awaited; with more, the oldest is not sent again when it is challenged.
-const PRACKS_MAX: usize = 32;
+/// PRACKs whose answers are awaited. With more, a further reliable response is not acknowledged until it comes
+/// again: whoever answers no PRACK cannot have ever more of them sent to whomever its Contact names.
+const PRACKS_MAX: usize = 8;
 
 /// An early dialog of our INVITE.
 #[derive(Debug)]
@@ -49,7 +50,8 @@ impl Session {
         let has_offer = self.has_offer;
         let early = self.early.iter_mut().find(|early| early.dialog.remote_tag == tag);
         if let (Some(early), Some(rseq)) = (early, rseq_of(response)) {
-            if early.rseq.is_some_and(|last| last.checked_add(1) != Some(rseq)) {
+            let is_next = early.rseq.is_none_or(|last| last.checked_add(1) == Some(rseq));
+            if !is_next || self.pracks.len() >= PRACKS_MAX {
                 // It comes again while its PRACK is under way, or before one that was lost (§4).
                 return;
             }
@@ -115,9 +117,6 @@ impl Session {
         self.add_credentials(&Method::Prack, &uri, body.as_deref(), &mut builder);
         let request = builder.finish_sdp(body.as_deref());
         let client = ClientKey(self.tokens.next_u64());
-        if self.pracks.len() >= PRACKS_MAX {
-            self.pracks.remove(0);
-        }
         self.pracks.push(OpenPrack { client, tag: tag.to_owned(), rack, body });
         out.push(Out::Send { client, dest, method: Method::Prack, request });
     }

@@ -201,8 +201,13 @@ impl Session {
             out.push(Out::Event(Event::EarlyAnswer { body }));
         } else {
             self.provisionals.is_settled |= unpracked.has_sdp;
+            // The 2xx may have overtaken it, and either side have offered something since.
+            let is_late = self.state != State::Incoming;
             match body {
                 None => self.respond(&open, 200, out),
+                Some(_) if is_late && (self.server.is_some() || self.client.is_some()) => {
+                    self.respond(&open, 491, out)
+                }
                 Some(body) if self.provisionals.is_settled => {
                     self.take_early_offer(open, body, out)
                 }
