@@ -108,3 +108,25 @@ fn row_118_outside_a_call_there_is_no_info() {
     assert_eq!(w[a].statuses("INFO"), [481]);
     w.assert_empty();
 }
+
+/// A digit that is lost on the way is repeated before the next one goes: behind it, its CSeq would be refused.
+#[test]
+fn row_118_digits_go_one_after_the_other() {
+    let (mut w, a, b) = talking_with("INVITE, ACK, BYE, CANCEL, INFO");
+    let to = w[b].at;
+    let mut left = 2;
+    w.net.drop_all.push(Box::new(move |wire| {
+        let is_lost = wire.text.is("INFO") && wire.to == to && left > 0;
+        left -= usize::from(is_lost);
+        is_lost
+    }));
+    for digit in ["1", "2", "3"] {
+        assert_eq!(info(&mut w, a, RELAY, &format!("Signal={digit}\r\n")), 200);
+    }
+    w.run_for(5_000);
+    let seen: Vec<_> = w[b].requests("INFO").iter().map(|info| info.body.clone()).collect();
+    let digits: Vec<_> = seen.iter().filter_map(|body| body.lines().next()).collect();
+    assert_eq!(digits, ["Signal=1", "Signal=2", "Signal=3"]);
+    w.hang_up(a);
+    w.assert_empty();
+}

@@ -3,6 +3,8 @@
 //!
 //! No info package is served. Digits come in the two forms that phones had before there were packages.
 
+use std::collections::VecDeque;
+
 use super::*;
 
 /// What INFO may carry, for `Accept`.
@@ -82,6 +84,18 @@ fn signal(value: &str) -> Option<char> {
     }
 }
 
+/// The digits on their way to a peer: one at a time, because a lost INFO that is repeated behind the next one has a
+/// CSeq that is refused (RFC 3261 §12.2.2).
+#[derive(Debug, Default)]
+pub(super) struct Digits {
+    open: Option<(ClientKey, Digit)>,
+    waiting: VecDeque<Digit>,
+}
+
+/// Digits that wait for the answer to the one before. When it is full a further one is not passed on, and the
+/// timeline says so.
+const DIGITS_MAX: usize = 32;
+
 impl Session {
     pub(super) fn receive_info(&self, open: &OpenServer, out: &mut Vec<Out>) {
         let request = &open.request;
@@ -109,11 +123,23 @@ impl Session {
         out.push(Out::Event(Event::Digit(digit)));
     }
 
-    /// Sends the peer a digit; false if it is not known to take INFO. What it answers changes nothing.
+    /// Sends the peer a digit, behind those that it has not answered yet; false if it is not known to take INFO, or is
+    /// too far behind.
     pub fn send_digit(&mut self, digit: Digit, out: &mut Vec<Out>) -> bool {
         if self.state != State::Established || !self.peer_allows_info {
             return false;
         }
+        if self.digits.open.is_none() {
+            return self.send_info(digit, out);
+        }
+        let has_room = self.digits.waiting.len() < DIGITS_MAX;
+        if has_room {
+            self.digits.waiting.push_back(digit);
+        }
+        has_room
+    }
+
+    fn send_info(&mut self, digit: Digit, out: &mut Vec<Out>) -> bool {
         let Some(dialog) = self.dialog.as_mut() else { return false };
         let Some(dest) = dialog.dest() else { return false };
         let uri = dialog.request_uri();
@@ -124,7 +150,35 @@ impl Session {
         let kind = if digit.is_relay { "application/dtmf-relay" } else { "application/dtmf" };
         let request = builder.finish_with(kind, body.as_bytes());
         let client = ClientKey(self.tokens.next_u64());
+        self.digits.open = Some((client, digit));
         out.push(Out::Send { client, dest, method: Method::Info, request });
+        true
+    }
+
+    /// What became of an INFO of ours, if it is one: answered, or over without an answer. A challenge is met; whatever
+    /// else is said changes nothing, and the next digit goes.
+    pub(super) fn is_digit_answered(
+        &mut self,
+        response: Option<&Message>,
+        client: ClientKey,
+        out: &mut Vec<Out>,
+    ) -> bool {
+        let Some((_, digit)) = self.digits.open.take_if(|(open, _)| *open == client) else {
+            return false;
+        };
+        if response.is_some_and(|response| response.status() < 200) {
+            self.digits.open = Some((client, digit));
+            return true;
+        }
+        if self.state != State::Established {
+            self.digits.waiting.clear();
+            return true;
+        }
+        let again = response.is_some_and(|response| self.is_challenge_met(response));
+        let next = if again { Some(digit) } else { self.digits.waiting.pop_front() };
+        if let Some(next) = next {
+            self.send_info(next, out);
+        }
         true
     }
 

@@ -297,6 +297,7 @@ pub struct Session {
     credentials: Option<Credentials>,
     early: Vec<prack::Early>,
     pracks: Vec<prack::OpenPrack>,
+    digits: info::Digits,
     /// Do our INVITEs say that we support reliable responses?
     advertises_reliable: bool,
     /// Did the first INVITE carry an offer, and what is its CSeq number?
@@ -349,6 +350,7 @@ impl Session {
             credentials: None,
             early: Vec::new(),
             pracks: Vec::new(),
+            digits: info::Digits::default(),
             has_offer: false,
             invite_cseq: 0,
             provisionals: reliable::Provisionals::default(),
@@ -479,7 +481,9 @@ impl Session {
         if self.client.as_ref().is_some_and(|open| open.client == client) {
             return self.modify_answered(now, response, out);
         }
-        if self.is_prack_answered(response, client, out) {
+        if self.is_prack_answered(response, client, out)
+            || self.is_digit_answered(Some(response), client, out)
+        {
             return;
         }
         // A 2xx to a re-INVITE that came again: its ACK was lost.
@@ -495,6 +499,9 @@ impl Session {
         }
         if self.initial == Some(client) {
             return self.invite_failed(why, out);
+        }
+        if self.is_digit_answered(None, client, out) {
+            return;
         }
         if self.client.take_if(|open| open.client == client).is_none() {
             return self.pracks.retain(|open| !open.is(client));
