@@ -215,6 +215,8 @@ fn wait_for_idle(daemon: &Daemon) {
         let left =
             doctor_row(&report, "client transactions") + doctor_row(&report, "server transactions");
         if left == 0 {
+            // What was freed last goes back to the system after a second or two.
+            std::thread::park_timeout(Duration::from_secs(3));
             return;
         }
         std::thread::park_timeout(Duration::from_secs(1));
