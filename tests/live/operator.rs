@@ -1,5 +1,8 @@
 //! The operator: `tandem` against the running daemon, with live calls.
 
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+
 use serde_json::Value;
 
 use crate::live::daemon::{Daemon, SECRETS, run};
@@ -367,5 +370,37 @@ fn a_trunk_is_tested_by_a_real_call() {
     assert!(exit == Some(1) && text.contains("there is no trunk carier"), "{exit:?} {text}");
     let causes: Vec<_> = daemon.wait_for_records(3).iter().map(|r| r["cause"].clone()).collect();
     assert!(causes.contains(&"tested".into()) && causes.contains(&"busy".into()), "{causes:?}");
+    daemon.assert_healthy();
+}
+
+/// A call can be shown at every moment from its begin on: live, ending, and as a record. Asked over the socket
+/// itself, since the command would be too slow to see the moments between.
+#[test]
+fn a_call_that_ends_is_never_unknown() {
+    let daemon = daemon(&[]);
+    let (mut alice, mut bob) = (phone(&daemon, 0), phone(&daemon, 1));
+    for _ in 0..60 {
+        let (a, _) = connect(&mut alice, &mut bob);
+        let id = only_call(&daemon);
+        let socket = UnixStream::connect(daemon.socket()).unwrap();
+        let ask = format!(
+            "{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"call.show\",\"params\":{{\"call\":\"{id}\"}}}}\n"
+        );
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut answers = BufReader::new(&socket).lines();
+                loop {
+                    (&socket).write_all(ask.as_bytes()).unwrap();
+                    let answer: Value =
+                        serde_json::from_str(&answers.next().unwrap().unwrap()).unwrap();
+                    assert!(answer["error"].is_null(), "{answer}");
+                    if answer["result"]["cause"].is_string() {
+                        return;
+                    }
+                }
+            });
+            hang_up((&mut alice, &a), &mut bob);
+        });
+    }
     daemon.assert_healthy();
 }

@@ -66,8 +66,9 @@ fn two_messages_in_one_segment_are_two_messages() {
     }
 }
 
+/// Row 39: the server's half; a flow dies by it only at the client that pings.
 #[test]
-fn a_double_line_end_is_answered_with_one() {
+fn row_039_a_double_line_end_is_answered_with_one() {
     let daemon = daemon(&[]);
     let (mut wire, port) = stranger(&daemon);
     wire.send(b"\r\n\r\n", daemon.address());

@@ -57,14 +57,9 @@ fn ended(client: &mut Client, events: &Client, call: &str) -> Result<Value, CliE
     events.read_timeout(Some(STEP))?;
     let clock = Clock::start();
     loop {
-        let reply = client.call("call.show", json!({ "call": call }));
-        let is_late = clock.now().since(Instant::START) > RECORD_TIMEOUT;
-        match reply {
-            Ok(reply) if reply["cause"].is_string() || is_late => return Ok(reply),
-            // For a moment it is no live call any more, and no record yet.
-            Ok(_) => {}
-            Err(ClientError::Refused { .. }) if !is_late => {}
-            Err(error) => return Err(error.into()),
+        let reply = client.call("call.show", json!({ "call": call }))?;
+        if reply["cause"].is_string() || clock.now().since(Instant::START) > RECORD_TIMEOUT {
+            return Ok(reply);
         }
         events.pause();
     }

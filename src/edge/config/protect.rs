@@ -7,7 +7,6 @@ use super::item::{Given, Item};
 use super::settings::{Settings, in_seconds, quoted, seconds};
 use super::source::{Marked, Report, Wrong};
 use super::value;
-use crate::switch::guard::Network;
 use crate::switch::route::caps::Minutes;
 use crate::switch::route::class::Class;
 
@@ -21,11 +20,7 @@ pub(super) static GUARD: &[Key] = &[
         Given::Default { shows: |s| list(&s.guard.trusted) },
         |s| s.guard.trusted.clear(),
         |s, text| {
-            let wrong = || {
-                Wrong::new("bad-address", format!("`{}` is not a network", text.value))
-                    .help("write an address or a network, such as \"10.0.0.0/8\"")
-            };
-            s.guard.trusted.push(Network::parse(text.value).ok_or_else(wrong)?);
+            s.guard.trusted.push(value::network(text.value)?);
             Ok(())
         },
         "Sources that are never limited and never banned; the machine itself unless told otherwise.",

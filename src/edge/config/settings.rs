@@ -9,7 +9,6 @@ use super::protect::{DIAL, EMERGENCY, GUARD, list};
 use super::secure::TLS;
 use super::source::{Marked, Spot, Wrong};
 use super::value;
-use crate::proto::network::Network;
 use crate::proto::sip::auth::digest::Algorithm;
 use crate::switch::snapshot::{
     DialSettings, EmergencySettings, GuardSettings, Limits, Listen, MediaSettings, OtherFrom,
@@ -102,11 +101,7 @@ static SIP: &[Key] = &[
         Given::Default { shows: |s| list(&s.sip.local_networks) },
         |s| s.sip.local_networks.clear(),
         |s, text| {
-            let wrong = || {
-                Wrong::new("bad-address", format!("`{}` is not a network", text.value))
-                    .help("write an address or a network, such as \"10.0.0.0/8\"")
-            };
-            s.sip.local_networks.push(Network::parse(text.value).ok_or_else(wrong)?);
+            s.sip.local_networks.push(value::network(text.value)?);
             Ok(())
         },
         "Networks with no NAT between them and us: who is there is told our own address, everybody else `advertise`.",

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use regex::{Regex, RegexBuilder};
 
 use super::source::Wrong;
+use crate::proto::network::Network;
 use crate::switch::snapshot::{Destination, Listen, PeerAddress, Reliable, Transport, TrunkMode};
 
 /// Bytes a compiled `match` may take; a larger one is refused rather than slow.
@@ -71,6 +72,14 @@ pub(super) fn nameserver(text: &str) -> Result<SocketAddr, Wrong> {
             )
         },
     )
+}
+
+/// `10.0.0.0/8`, `192.0.2.1`.
+pub(super) fn network(text: &str) -> Result<Network, Wrong> {
+    Network::parse(text).ok_or_else(|| {
+        Wrong::new("bad-address", format!("`{text}` is not a network"))
+            .help("write an address or a network, such as \"10.0.0.0/8\"")
+    })
 }
 
 /// `host`, `host:port`, `tcp:host:port`, `tls:host:port`.

@@ -212,20 +212,27 @@ impl SwitchboardTask {
         let view = self.view_of(call, true);
         let store = self.tools.store.clone();
         tokio::task::spawn_local(async move {
-            if let Some(view) = view
-                && let Ok(Ok(view)) = tokio::time::timeout(VIEW_TIMEOUT, view).await
+            let view = match view {
+                Some(view) => {
+                    tokio::time::timeout(VIEW_TIMEOUT, view).await.ok().and_then(Result::ok)
+                }
+                None => None,
+            };
+            if let Some(view) = &view
                 && !matches!(view.phase, Phase::Closing | Phase::Over)
             {
-                return request.answer(Ok(call_detail(&view)));
+                return request.answer(Ok(call_detail(view)));
             }
-            // It is over, or about to be: its record is on its way to the disk.
+            // It is over, or about to be: its record is on its way to the disk, or still waits for the last answers.
             let found = tokio::task::spawn_blocking(move || {
                 store.flush(VIEW_TIMEOUT)?;
                 store.record(call)
             });
             request.answer(match found.await {
                 Ok(Ok(Some(detail))) => Ok(detail),
-                Ok(Ok(None)) => Err(CommandError::NoSuchCall(call)),
+                Ok(Ok(None)) => {
+                    view.map(|view| call_detail(&view)).ok_or(CommandError::NoSuchCall(call))
+                }
                 Ok(Err(error)) => Err(CommandError::Store(error)),
                 Err(_) => Err(CommandError::Internal("the reader of records failed")),
             });
