@@ -130,7 +130,7 @@ pub(crate) fn start_by(
 
 impl Baresip {
     /// Gives it a command, as a JSON object in a netstring.
-    fn command(&self, command: &str, params: &str) {
+    pub(crate) fn command(&self, command: &str, params: &str) {
         let text = format!("{{\"command\":\"{command}\",\"params\":\"{params}\"}}");
         let mut connection = TcpStream::connect(("127.0.0.1", self.control)).unwrap();
         write!(connection, "{}:{text},", text.len()).unwrap();

@@ -1,4 +1,4 @@
-//! Stories with SIP programs that are not ours: sipp and baresip. A missing program fails the run.
+//! Stories with SIP programs that are not ours: sipp, baresip, Linphone, Kamailio. A missing program fails the run.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,7 +14,9 @@ mod live;
 
 mod baresip;
 mod crash;
+mod kamailio;
 mod lamps;
+mod linphone;
 mod nat;
 mod scanner;
 mod sipp;

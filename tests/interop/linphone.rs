@@ -1,0 +1,253 @@
+//! Linphone clients by TLS: they check our certificate, call, hand calls on, and offer SRTP. They take their orders from
+//! standard input, play a tone from a file and record what they hear.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+
+use serde_json::Value;
+
+use crate::live::daemon::{Daemon, SECRETS, free_port};
+use crate::live::secure::Authority;
+use crate::live::tone;
+use crate::programs;
+
+/// A third phone, beside the two that every daemon of the tests has.
+const THIRD: (&str, &str) = ("1003", "plover-Q2w8e-elm");
+/// Linphone records with 48 kHz; tones are measured with 8.
+const DECIMATION: usize = 6;
+
+/// A daemon that three clients can reach by TLS, and who certified it.
+struct Office {
+    daemon: Daemon,
+    tls: u16,
+    folder: PathBuf,
+}
+
+impl Office {
+    fn open() -> Self {
+        let authority = Authority::new();
+        let (port, tls) = (free_port(), free_port());
+        let folder =
+            std::env::temp_dir().join(format!("tandem-linphone-{}-{tls}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let certificate = folder.join("pbx.pem");
+        std::fs::write(&certificate, authority.certify(&["localhost"])).unwrap();
+        std::fs::write(folder.join("ca.pem"), &authority.pem).unwrap();
+        let listen = [format!("udp:127.0.0.1:{port}"), format!("tls:127.0.0.1:{tls}")];
+        let (extension, secret) = THIRD;
+        let phone = format!("[[phone]]\nextension = \"{extension}\"\nsecret = \"{secret}\"\n");
+        let text = format!(
+            "realm = \"localhost\"\n[tls]\ncertificates = [\"{}\"]\n",
+            certificate.display()
+        );
+        let extra = [("tandem.toml", text.as_str()), ("phones.toml", phone.as_str())];
+        let daemon = Daemon::listening(programs(), port, &listen, &extra);
+        Self { daemon, tls, folder }
+    }
+
+    /// A client that plays this tone whenever it talks.
+    fn client(&self, who: (&str, &str), frequency: f64, arguments: &[&str]) -> Linphone {
+        let client = Linphone::start(self, who, frequency, arguments, "");
+        self.wait_for_registration(who.0);
+        client
+    }
+
+    fn wait_for_registration(&self, extension: &str) {
+        self.daemon.wait_for("a registration", |daemon| {
+            let phones = daemon.ask(&["phones"]);
+            let mut rows = phones.as_array().into_iter().flatten();
+            let row = rows.find(|row| row["extension"] == extension);
+            row.is_some_and(|row| row["contacts"][0]["transport"] == "tls")
+        });
+    }
+
+    /// Waits until so many calls talk.
+    fn wait_for_talk(&self, count: usize) -> Vec<Value> {
+        self.daemon.wait_for("calls that talk", |daemon| talking(daemon).len() == count);
+        talking(&self.daemon)
+    }
+
+    /// Lets the one call that is left talk for so long.
+    fn listen_for(&self, seconds: f64) {
+        let length = |daemon: &Daemon| {
+            let calls = talking(daemon);
+            calls.iter().filter_map(|call| call["duration_seconds"].as_f64()).fold(0.0, f64::max)
+        };
+        let until = length(&self.daemon) + seconds;
+        self.daemon.wait_for("some seconds of talk", |daemon| length(daemon) > until);
+    }
+}
+
+impl Drop for Office {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn talking(daemon: &Daemon) -> Vec<Value> {
+    let calls = daemon.ask(&["calls"]);
+    let calls = calls.as_array().cloned().unwrap_or_default();
+    calls.into_iter().filter(|call| call["state"] == "talk" || call["state"] == "hold").collect()
+}
+
+struct Linphone {
+    child: Child,
+    orders: ChildStdin,
+    folder: PathBuf,
+}
+
+impl Linphone {
+    fn start(
+        office: &Office,
+        (extension, secret): (&str, &str),
+        frequency: f64,
+        arguments: &[&str],
+        settings: &str,
+    ) -> Self {
+        let folder = office.folder.join(extension);
+        // It does not start without a folder for its database.
+        std::fs::create_dir_all(folder.join(".local/share/linphone")).unwrap();
+        std::fs::create_dir_all(folder.join(".config/linphone")).unwrap();
+        std::fs::write(folder.join("tone.wav"), tone::write_wav(frequency, 60)).unwrap();
+        let mut text = String::from("[sip]\n");
+        for line in ["sip_port=-1", "sip_tcp_port=-1", "sip_tls_port=-1", "default_proxy=0"] {
+            writeln!(text, "{line}").unwrap();
+        }
+        let ca = office.folder.join("ca.pem");
+        writeln!(text, "verify_server_certs=1\nverify_server_cn=1\nroot_ca={}", ca.display())
+            .unwrap();
+        writeln!(text, "{settings}\n[net]\nmtu=1300\n[rtp]\naudio_rtp_port=-1").unwrap();
+        writeln!(text, "[video]\nenabled=0\nautomatically_initiate=0\nautomatically_accept=0")
+            .unwrap();
+        writeln!(text, "[proxy_0]\nreg_proxy=<sip:localhost:{};transport=tls>", office.tls)
+            .unwrap();
+        writeln!(text, "reg_identity=<sip:{extension}@localhost>\nreg_expires=300").unwrap();
+        writeln!(text, "reg_sendregister=1\npublish=0").unwrap();
+        writeln!(text, "[auth_info_0]\nusername={extension}\npasswd={secret}\nrealm=localhost")
+            .unwrap();
+        std::fs::write(folder.join("linphonerc"), text).unwrap();
+        let log = std::fs::File::create(folder.join("log")).unwrap();
+        let mut child = Command::new("linphonec")
+            .args(arguments)
+            .args(["-d", "2", "-c"])
+            .arg(folder.join("linphonerc"))
+            .env("HOME", &folder)
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .expect("linphonec is needed (Debian: linphone-cli)");
+        let orders = child.stdin.take().unwrap();
+        let mut client = Self { child, orders, folder };
+        client.order("soundcard use files");
+        client.order(&format!("play {}", client.folder.join("tone.wav").display()));
+        client.order(&format!("record {}", client.folder.join("heard.wav").display()));
+        client
+    }
+
+    fn order(&mut self, line: &str) {
+        writeln!(self.orders, "{line}").unwrap();
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+
+    /// Ends it, so that its log is whole.
+    fn quit(&mut self) {
+        self.order("quit");
+        self.child.wait().unwrap();
+    }
+
+    /// Ends it; what it heard in its last call.
+    fn heard(&mut self) -> Vec<i16> {
+        self.quit();
+        let file = std::fs::read(self.folder.join("heard.wav"));
+        let samples =
+            tone::read_wav(&file.unwrap_or_else(|_| panic!("nothing heard\n{}", self.log())));
+        samples.into_iter().step_by(DECIMATION).collect()
+    }
+}
+
+impl Drop for Linphone {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn assert_hears(who: &mut Linphone, frequency: f64, at_least: f64) {
+    let heard = tone::listen(&who.heard(), frequency);
+    assert!(heard.seconds > at_least, "{frequency} Hz: {heard:?}\n{}", who.log());
+    assert!(heard.longest_gap_ms < 60.0, "{frequency} Hz: {heard:?}");
+}
+
+/// Rows 41, 43, 63: two clients register by TLS with GRUUs, check our certificate, and talk.
+#[test]
+fn two_linphones_talk_by_tls() {
+    let office = Office::open();
+    let mut bob = office.client(SECRETS[1], 660.0, &["-a"]);
+    let mut alice = office.client(SECRETS[0], 440.0, &[]);
+    alice.order("call sip:1002@localhost");
+    office.wait_for_talk(1);
+    office.listen_for(4.0);
+    alice.order("terminate");
+    let records = office.daemon.wait_for_records(1);
+    assert_eq!(records[0]["cause"], "normal", "{records:?}");
+    assert_hears(&mut bob, 440.0, 3.0);
+    assert_hears(&mut alice, 660.0, 3.0);
+    office.daemon.assert_healthy();
+}
+
+/// Rows 120, 122: 1001 talks to 1002, holds it, asks 1003, and connects the two.
+#[test]
+fn a_linphone_connects_two_others() {
+    let office = Office::open();
+    let mut bob = office.client(SECRETS[1], 660.0, &["-a"]);
+    let mut carol = office.client(THIRD, 880.0, &["-a"]);
+    let mut alice = office.client(SECRETS[0], 440.0, &[]);
+    alice.order("call sip:1002@localhost");
+    office.wait_for_talk(1);
+    // It holds no call whose streams do not run yet, and dials nobody before its hold is answered.
+    office.listen_for(1.0);
+    alice.order("pause 1");
+    office
+        .daemon
+        .wait_for("the hold", |daemon| daemon.ask(&["calls"]).to_string().contains("hold"));
+    alice.order("call sip:1003@localhost");
+    office.wait_for_talk(2);
+    office.listen_for(1.0);
+    alice.order("transfer 1 --to-call 2");
+    office.wait_for_talk(1);
+    office.listen_for(4.0);
+    bob.order("terminate");
+    let records = office.daemon.wait_for_records(2);
+    assert!(
+        records
+            .iter()
+            .all(|record| record["cause"] == "normal" || record["cause"] == "transferred"),
+        "{records:?}"
+    );
+    assert_hears(&mut bob, 880.0, 3.0);
+    assert_hears(&mut carol, 660.0, 3.0);
+    office.daemon.assert_healthy();
+}
+
+/// A client that insists on SRTP is refused with words for it, and nothing is left; one that does not insist talks.
+#[test]
+fn a_linphone_that_insists_on_srtp_is_refused() {
+    let office = Office::open();
+    let _bob = office.client(SECRETS[1], 660.0, &["-a"]);
+    let settings = "media_encryption=srtp\nmedia_encryption_mandatory=1";
+    let mut alice = Linphone::start(&office, SECRETS[0], 440.0, &[], settings);
+    office.wait_for_registration(SECRETS[0].0);
+    alice.order("call sip:1002@localhost");
+    let records = office.daemon.wait_for_records(1);
+    assert_eq!(records[0]["cause"], "no_common_codec", "{records:?}\n{}", alice.log());
+    alice.quit();
+    assert!(alice.log().contains("RTP/SAVP"), "{}", alice.log());
+    assert!(alice.log().contains("SIP/2.0 488"), "{}", alice.log());
+    office.daemon.assert_healthy();
+}
