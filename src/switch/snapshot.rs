@@ -17,6 +17,7 @@ pub use crate::proto::sip::session::Reliable;
 pub use crate::proto::sip::transport::Transport;
 use crate::switch::call::Origin;
 pub use crate::switch::guard::GuardSettings;
+pub use crate::switch::health::Bounds as HealthBounds;
 pub use crate::switch::route::caps::{CapsWish, DialSettings, Rights};
 
 /// A password; its `Debug` shows nothing.
@@ -309,6 +310,8 @@ pub struct Trunk {
     pub reliable: Reliable,
     /// May its INVITEs take the place of a party of a conversation here (RFC 3891)?
     pub replaces: bool,
+    /// When what real calls tell of it makes it the last one to be tried.
+    pub health: HealthBounds,
 }
 
 /// What a number or a dialled extension leads to.

@@ -21,6 +21,7 @@ mod cost;
 mod dialogs;
 mod emergency;
 mod forks;
+mod healths;
 mod info;
 mod located;
 mod lossy;

@@ -11,8 +11,8 @@ use tandem::proto::time::{Instant, Wall};
 use tandem::switch::call::{self, Call, MediaOp, Ports};
 use tandem::switch::cdr::record::CallId;
 use tandem::switch::snapshot::{
-    CapsWish, Destination, Limits, Number, PeerAddress, Phone, Reliable, Rights, Secret,
-    SipSettings, Snapshot, Trunk, TrunkMode,
+    CapsWish, Destination, HealthBounds, Limits, Number, PeerAddress, Phone, Reliable, Rights,
+    Secret, SipSettings, Snapshot, Trunk, TrunkMode,
 };
 use tandem::switch::switchboard::{Output, Switchboard};
 
@@ -218,6 +218,7 @@ fn snapshot() -> Snapshot {
         caps: CapsWish::default(),
         reliable: Reliable::default(),
         replaces: false,
+        health: HealthBounds::default(),
     };
     let phone = Phone {
         extension: "1001".into(),

@@ -84,7 +84,7 @@ pub(super) fn trunks(trunks: &[TrunkRow], paint: Paint) -> String {
     for trunk in trunks {
         let tone = match trunk.state.as_str() {
             "up" => Tone::Good,
-            "down" | "backing off" => Tone::Bad,
+            "down" | "backing off" | "poor" => Tone::Bad,
             _ => Tone::Plain,
         };
         table.row(vec![
@@ -104,12 +104,15 @@ pub(super) fn trunk(detail: &TrunkDetail, paint: Paint) -> String {
     let mut out = String::new();
     let _ = writeln!(
         out,
-        "{} ({}) is {}: {}. {} live calls.",
+        "{} ({}) is {}: {}. {} live calls; of {} in five minutes {} answered, {} failed.",
         paint.paint(&clean(&trunk.name), Tone::Head),
         clean(&trunk.mode),
         clean(&trunk.state),
         clean(&trunk.reason),
-        trunk.calls
+        trunk.calls,
+        trunk.tried,
+        trunk.answered,
+        trunk.failed
     );
     let mut places = Table::new(&["PEER", "PLACE", "WE SEND FROM", "STATE"]);
     for place in &detail.places {

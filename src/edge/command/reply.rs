@@ -98,12 +98,18 @@ pub struct TrunkRow {
     pub name: String,
     /// `peer`, `account` or `register`.
     pub mode: String,
-    /// `up`, `down`, `trying`, or `configured` where nothing tells whether it is up.
+    /// `up`, `down`, `trying`, `backing off`, `poor`, or `configured` where nothing tells whether it is up.
     pub state: String,
     /// Why it is not up; empty if it is.
     pub reason: String,
     /// Live calls on it.
     pub calls: u64,
+    /// Calls sent by it in the last five minutes whose fate is known.
+    pub tried: u64,
+    /// Those of them that were answered.
+    pub answered: u64,
+    /// Those that failed on the way: 408, 5xx, silence.
+    pub failed: u64,
     /// Next hops.
     pub peers: Vec<String>,
     /// Until our registration, or theirs, ends.

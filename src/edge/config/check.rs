@@ -419,6 +419,7 @@ pub(super) fn snapshot(drafts: Drafts) -> Snapshot {
             caps: draft.caps,
             reliable: draft.reliable,
             replaces: draft.replaces,
+            health: draft.health,
         })
     });
     let numbers = drafts.numbers.into_iter().filter_map(|draft| {

@@ -11,7 +11,7 @@ use super::source::{Marked, Spot, Wrong};
 use super::value;
 use crate::switch::route::caps::Minutes;
 use crate::switch::snapshot::{
-    CapsWish, Destination, PeerAddress, Reliable, Rights, Secret, TrunkMode,
+    CapsWish, Destination, HealthBounds, PeerAddress, Reliable, Rights, Secret, TrunkMode,
 };
 
 /// `[[phone]]` as it is decoded.
@@ -48,6 +48,7 @@ pub(super) struct TrunkDraft {
     pub(super) caps: CapsWish,
     pub(super) reliable: Reliable,
     pub(super) replaces: bool,
+    pub(super) health: HealthBounds,
 }
 
 impl Default for TrunkDraft {
@@ -71,6 +72,7 @@ impl Default for TrunkDraft {
             caps: CapsWish::default(),
             reliable: Reliable::default(),
             replaces: false,
+            health: HealthBounds::default(),
         }
     }
 }
@@ -336,6 +338,20 @@ pub(super) static TRUNK: &[Item<TrunkDraft>] = &[
         |t, yes| t.replaces = yes,
         |t| t.replaces.to_string(),
         "Whether its INVITEs with Replaces may take the place of a party here, as a transfer from another system does.",
+    ),
+    Item::whole(
+        "failures_max_percent",
+        (0, 100),
+        |t, n| t.health.failures_max_percent = n,
+        |t| t.health.failures_max_percent.to_string(),
+        "From this share of failed calls on (408, 5xx, silence; of ten or more in five minutes) a place of it is tried last; 0 never.",
+    ),
+    Item::whole(
+        "answers_min_percent",
+        (0, 100),
+        |t, n| t.health.answers_min_percent = n,
+        |t| t.health.answers_min_percent.to_string(),
+        "Below this share of answered calls (of thirty or more in five minutes) a place of it is tried last; 0 never.",
     ),
 ];
 

@@ -75,6 +75,9 @@ pub(super) fn trunk_row(snapshot: &Snapshot, view: TrunkView) -> TrunkRow {
         state: view.state.to_owned(),
         reason: view.reason,
         calls: view.calls as u64,
+        tried: view.figures.tried.into(),
+        answered: view.figures.answered.into(),
+        failed: view.figures.failed.into(),
         peers: peers.iter().map(ToString::to_string).collect(),
         expires_in_seconds: None,
     }
@@ -95,6 +98,8 @@ fn settings(snapshot: &Snapshot, trunk: &Trunk) -> Vec<(String, String)> {
         ("large_to_tcp", trunk.large_to_tcp.to_string()),
         ("outgoing_calls_max", unlimited(caps.calls_max)),
         ("calls_per_minute", unlimited(caps.calls_per_minute)),
+        ("failures_max_percent", trunk.health.failures_max_percent.to_string()),
+        ("answers_min_percent", trunk.health.answers_min_percent.to_string()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .to_vec()

@@ -6,6 +6,7 @@ use crate::proto::sdp::{Hold, Sdp, SdpRefusal};
 use crate::proto::sip::session::State;
 use crate::switch::cause;
 use crate::switch::cdr::record::SegmentKind;
+use crate::switch::health::Outcome;
 
 impl Call {
     /// A branch answered.
@@ -18,7 +19,9 @@ impl Call {
     ) {
         let Some(leg) = self.branches.get_mut(index) else { return };
         leg.has_answered_anything = true;
-        let label = leg.label.clone();
+        let (label, party) = (leg.label.clone(), leg.party.clone());
+        let used = (leg.is_trunk && self.transfer.is_none()).then(|| party.clone());
+        self.count(index, Outcome::Answered, out);
         if self.winner.is_some() {
             // Two phones answered within the same moment: the second one is hung up.
             self.note(now, &label, "leg.too_late", "another phone answered first");
@@ -31,9 +34,7 @@ impl Call {
         self.ring_deadline = None;
         self.try_deadline = None;
         self.groups.clear();
-        if leg.is_trunk && self.transfer.is_none() {
-            self.trunk_used = Some(leg.party.clone());
-        }
+        self.trunk_used = used.or(self.trunk_used.take());
         self.cancel_branches(now, Some(index), &cause::NORMAL, out);
         let result = if self.is_late && self.transfer.is_none() {
             self.pass_late_offer(now, index, body, out)
@@ -55,7 +56,6 @@ impl Call {
             });
             return self.fail(now, &cause::BAD_MEDIA_EXCHANGE, None, HungUpBy::System, out);
         }
-        let party = self.branches.get(index).map(|leg| leg.party.clone()).unwrap_or_default();
         out.push(Output::Answered(party.clone()));
         if self.transfer.is_some() {
             self.transferred(now, index, out);

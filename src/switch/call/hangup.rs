@@ -4,6 +4,7 @@ use super::*;
 use crate::proto::sip::session::{Ending, State};
 use crate::switch::cause;
 use crate::switch::cdr::record::LegRecord;
+use crate::switch::health::Outcome;
 
 /// Tells a phone that it missed nothing (RFC 3326 §2).
 pub(super) const ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
@@ -105,6 +106,9 @@ impl Call {
             Some(q850) if q850 != cause.q850 => format!("Q.850;cause={q850}"),
             _ => format!("Q.850;cause={};text=\"{}\"", cause.q850, cause.text),
         };
+        for index in 0..self.branches.len() {
+            self.count(index, Outcome::Unanswered, out);
+        }
         let ats: Vec<_> = self.legs().map(|(at, _)| at).collect();
         for at in ats {
             let reason = Some(reason.clone());

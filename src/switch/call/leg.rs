@@ -7,6 +7,7 @@ use crate::proto::sdp::Negotiator;
 use crate::proto::sip::endpoint::{ClientKey, ServerKey};
 use crate::proto::sip::method::Method;
 use crate::proto::sip::session::Session;
+use crate::switch::health::Place;
 
 /// Transactions of a leg whose responses still find it, of either kind: more than any retry needs.
 const CLIENTS_MAX: usize = 16;
@@ -34,6 +35,10 @@ pub struct Leg {
     pub status: u16,
     /// The transaction of the INVITE that made it, if the peer sent it.
     pub(super) invite: Option<ServerKey>,
+    /// Where its first INVITE went, if an address was known.
+    pub(super) place: Place,
+    /// Was it told what came of that?
+    pub(super) is_counted: bool,
     /// Did it answer anything at all?
     pub has_answered_anything: bool,
     /// Its transactions, latest last.
@@ -63,6 +68,8 @@ impl Leg {
             signalling: None,
             status: 0,
             invite: None,
+            place: None,
+            is_counted: false,
             has_answered_anything: false,
             clients: Vec::new(),
             asides: VecDeque::new(),

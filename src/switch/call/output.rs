@@ -11,6 +11,7 @@ use crate::proto::sip::method::Method;
 use crate::proto::sip::session::{Digit, Replaces};
 use crate::proto::sip::transport::Dest;
 use crate::switch::cdr::record::{CallId, Record};
+use crate::switch::health::{Outcome, Place};
 
 /// What a call wants of the media plane.
 #[derive(Clone, Debug)]
@@ -103,6 +104,15 @@ pub enum Output {
         leg: String,
         /// The key.
         digit: Digit,
+    },
+    /// What came of an INVITE to a trunk, once for each.
+    Tried {
+        /// The trunk.
+        trunk: String,
+        /// Where it went.
+        place: Place,
+        /// What came of it.
+        outcome: Outcome,
     },
     /// It was answered by this party: an extension, or a trunk's name.
     Answered(String),

@@ -5,6 +5,7 @@ use crate::proto::sdp::SdpRefusal;
 use crate::proto::sip::session::{Invite, State};
 use crate::switch::cause;
 use crate::switch::cdr::record::{Direction, SegmentKind};
+use crate::switch::health::Outcome;
 
 impl Call {
     pub(super) fn setup(
@@ -183,7 +184,8 @@ impl Call {
             // Its early offer would need an answer that the caller cannot give.
             setting.reliable = session::Reliable::No;
         }
-        let source = target.dest.address().map(|address| address.ip());
+        let place = target.dest.address();
+        let source = place.map(|address| address.ip());
         let invite = Invite {
             uri: target.uri,
             routes: target.routes,
@@ -212,6 +214,7 @@ impl Call {
             self.tokens.next_u64(),
             target.media_ip,
         );
+        leg.place = place;
         for item in sip {
             if let session::Out::Send { client, dest, method, request } = item {
                 self.note(now, &leg.label, "sip.out", format!("{method} to {dest}"));
@@ -322,6 +325,8 @@ impl Call {
             return;
         }
         let cause = cause::from_status(status);
+        let is_its_fault = matches!(status, 408 | 500..=599);
+        self.count(index, if is_its_fault { Outcome::Failed } else { Outcome::Unanswered }, out);
         self.note_refusal(now, index, cause, status, reason);
         if status >= 600 {
             // Nobody else is to be asked (RFC 3261 §16.7 step 5).
@@ -344,8 +349,18 @@ impl Call {
             (true, Failure::TimedOut) => &cause::PEER_TIMEOUT,
             (true, Failure::Transport) => &cause::PEER_UNREACHABLE,
         };
+        self.count(index, Outcome::Failed, out);
         self.note_refusal(now, index, cause, 0, cause.text);
         self.branch_gone(now, out);
+    }
+
+    /// Tells what came of a branch to a trunk, the first time.
+    pub(super) fn count(&mut self, index: usize, outcome: Outcome, out: &mut Vec<Output>) {
+        let leg = self.branches.get_mut(index).filter(|leg| leg.is_trunk && !leg.is_counted);
+        if let Some(leg) = leg {
+            leg.is_counted = true;
+            out.push(Output::Tried { trunk: leg.party.clone(), place: leg.place, outcome });
+        }
     }
 
     fn note_refusal(
@@ -419,6 +434,9 @@ impl Call {
         }
         self.note(now, "", "leg.silent", "no response in time");
         self.refusal = Some((&cause::PEER_TIMEOUT, 0));
+        for index in 0..self.branches.len() {
+            self.count(index, Outcome::Failed, out);
+        }
         self.cancel_branches(now, None, &cause::PEER_TIMEOUT, out);
         self.branch_gone(now, out);
     }

@@ -311,6 +311,9 @@ impl Switchboard {
                 self.lines_changed(now, call, lines, out)
             }
             call::Output::Lines(_) => {}
+            call::Output::Tried { trunk, place, outcome } => {
+                self.trunk_tried(now, (&trunk, place), outcome, out)
+            }
             call::Output::Answered(party) => self.call_talks(now, call, &party),
             call::Output::Locate(wanted) => self.locate(now, call, &wanted, out),
             call::Output::Fetch { replaces, by, bound } => {

@@ -50,7 +50,7 @@ impl Switchboard {
                     let ways = self.ways_to(now, hop.clone());
                     let named = ToString::to_string(peer);
                     let view = |dest: Dest| {
-                        let is_last = self.is_backing_off(now, &dest);
+                        let is_last = self.is_tried_last(now, name, &dest);
                         (is_last, self.place_view(now, trunk, &named, &hop, &dest))
                     };
                     Some(ways.into_iter().map(view).collect::<Vec<_>>())
@@ -85,7 +85,7 @@ impl Switchboard {
         let number_shown = trunk.caller_id.clone().unwrap_or_else(|| USER.to_owned());
         let caller = Caller { number: number_shown, name: String::new() };
         let mut targets = self.trunk_targets(now, trunk, number, &caller);
-        targets.sort_by_key(|target| self.is_backing_off(now, &target.dest));
+        targets.sort_by_key(|target| self.is_tried_last(now, name, &target.dest));
         let Some(target) = targets.into_iter().next() else {
             return Some(Err(OriginateError::NotRegistered));
         };
@@ -153,6 +153,13 @@ impl Switchboard {
         let words = backed_off
             .or_else(|| self.probes.words_of(&trunk.name, hop))
             .unwrap_or_else(|| if is_located { "" } else { "not located yet" }.to_owned());
+        let place = target.map(|target| target.address);
+        let told = self.healths.of_place(now, &trunk.name, place).why_last(&trunk.health);
+        let words = match told {
+            Some(why) if words.is_empty() => format!("tried last: {why}"),
+            Some(why) => format!("{words}; tried last: {why}"),
+            None => words,
+        };
         PlaceView { peer: peer.to_owned(), place: dest.to_string(), ours, words }
     }
 }

@@ -9,6 +9,7 @@ mod calls;
 mod explain;
 mod gate;
 mod handover;
+mod healths;
 mod messages;
 mod meter;
 mod peers;
@@ -42,6 +43,7 @@ use crate::proto::token::Tokens;
 use crate::switch::call::{self, Origin, Start};
 use crate::switch::cdr::record::CallId;
 use crate::switch::guard::{Guard, GuardCounts};
+use crate::switch::health::Healths;
 use crate::switch::route::caps::{Meter, Whose};
 use crate::switch::snapshot::Snapshot;
 use crate::switch::subscriptions::Subscriptions;
@@ -170,6 +172,8 @@ pub struct Switchboard {
     /// In order, so that the same inputs give the same outputs.
     registrants: BTreeMap<String, Registrant>,
     probes: probes::Probes,
+    /// What calls tell of trunks.
+    healths: Healths,
     /// Peers that are configured by name.
     peers: peers::Peers,
     /// Sessions that nobody wanted any more, latest last: transaction and the peer's tag.
@@ -226,6 +230,7 @@ impl Switchboard {
             dialogs: HashMap::new(),
             registrants: BTreeMap::new(),
             probes: probes::Probes::default(),
+            healths: Healths::default(),
             peers: peers::Peers::default(),
             strays: VecDeque::new(),
             ended: VecDeque::new(),
@@ -252,6 +257,7 @@ impl Switchboard {
         self.sync_registrants(now);
         self.sync_peers(now);
         self.sync_probes(now);
+        self.healths.configure(|name| self.snapshot.trunk(name).is_some());
         self.guard_reloaded(out);
         self.subscriptions_reloaded(now, &old, out);
         let mut gone: Vec<_> = self
@@ -384,7 +390,8 @@ impl Switchboard {
         let guard = self.guard.next_timeout();
         let publications = self.publications.next_timeout();
         let subscriptions = self.subscriptions.next_timeout();
-        let own = [registrants, peers, probes, guard, publications, subscriptions];
+        let healths = self.healths.next_timeout();
+        let own = [registrants, peers, probes, healths, guard, publications, subscriptions];
         [self.endpoint.next_timeout(), self.registrar.next_timeout()]
             .into_iter()
             .chain(own)
@@ -401,6 +408,7 @@ impl Switchboard {
         self.run_registrants(now, out);
         self.refresh_peers(now, out);
         self.run_probes(now, out);
+        self.run_healths(now, out);
         self.subscriptions_due(now, out);
         self.publications.handle_timeout(now);
         self.guard.handle_timeout(now);

@@ -44,7 +44,7 @@ impl Switchboard {
                     .filter_map(|name| snapshot.trunk(name))
                     .flat_map(|trunk| self.trunk_targets(now, trunk, &number, caller))
                     .collect();
-                targets.sort_by_key(|target| self.is_backing_off(now, &target.dest));
+                targets.sort_by_key(|target| self.is_tried_last(now, &target.party, &target.dest));
                 let groups: VecDeque<_> = targets.into_iter().map(|target| vec![target]).collect();
                 if groups.is_empty() {
                     return Err(&cause::NO_TRUNK);

@@ -8,6 +8,7 @@ use crate::proto::sip::method::Method;
 use crate::proto::sip::registration::client::{State, Wish};
 use crate::proto::sip::transport::{Host, NextHop};
 use crate::proto::sip::uri::{Uri, escape_user};
+use crate::switch::health::Figures;
 use crate::switch::snapshot::{PeerAddress, Trunk, TrunkMode};
 
 /// A trunk as an operator sees it.
@@ -17,12 +18,15 @@ pub struct TrunkView {
     pub name: String,
     /// `peer`, `account` or `register`.
     pub mode: &'static str,
-    /// `up`, `down`, `trying`, `configured`, or `backing off` if every place of it failed of late.
+    /// `up`, `down`, `trying`, `configured`, `backing off` if every place of it failed of late, or `poor` if what came
+    /// of calls makes a place of it the last to be tried.
     pub state: &'static str,
     /// Why.
     pub reason: String,
     /// Live calls on it.
     pub calls: usize,
+    /// What came of calls by it in the last minutes.
+    pub figures: Figures,
 }
 
 impl Switchboard {
@@ -191,12 +195,17 @@ impl Switchboard {
         if is_all && state != "down" {
             state = "backing off";
         }
-        for words in back_offs {
+        let (figures, poor) = self.health_of(now, trunk);
+        if !poor.is_empty() && matches!(state, "up" | "configured") {
+            state = "poor";
+        }
+        for words in back_offs.into_iter().chain(poor) {
             reason = format!("{reason}; {words}");
         }
         let is_its = |call: &&CallEntry| call.trunk.as_deref() == Some(trunk.name.as_str());
         let calls = self.calls.values().filter(is_its).count();
-        TrunkView { name: trunk.name.clone(), mode: mode_word(trunk.mode), state, reason, calls }
+        let mode = mode_word(trunk.mode);
+        TrunkView { name: trunk.name.clone(), mode, state, reason, calls, figures }
     }
 
     fn trunk_state(&self, now: Instant, trunk: &Trunk) -> (&'static str, String) {

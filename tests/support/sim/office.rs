@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use regex::Regex;
 use tandem::switch::snapshot::{
-    CapsWish, Destination, Listen, Number, PeerAddress, Phone, Reliable, Rights, Route, Secret,
-    Snapshot, Transport, Trunk, TrunkMode,
+    CapsWish, Destination, HealthBounds, Listen, Number, PeerAddress, Phone, Reliable, Rights,
+    Route, Secret, Snapshot, Transport, Trunk, TrunkMode,
 };
 
 pub const CARRIER: &str = "203.0.113.10:5060";
@@ -61,6 +61,7 @@ pub fn trunk(name: &str, mode: TrunkMode, peers: &[&str]) -> Trunk {
         caps: CapsWish::default(),
         reliable: Reliable::default(),
         replaces: false,
+        health: HealthBounds::default(),
     }
 }
 
