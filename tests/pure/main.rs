@@ -18,6 +18,7 @@ mod abuse;
 mod blf;
 mod calls;
 mod cost;
+mod devices;
 mod dialogs;
 mod emergency;
 mod forks;

@@ -56,6 +56,8 @@ pub struct Target {
     pub ring_timeout: Duration,
     /// How long it may stay silent before the next group is tried.
     pub try_timeout: Option<Duration>,
+    /// Another flow of the same device, for when this one turns out to be broken (RFC 5626 §5.3).
+    pub next_flow: Option<Box<Target>>,
 }
 
 /// Where a call may go: groups in order, the targets of a group ring together.

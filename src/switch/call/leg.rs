@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
+use super::Target;
 use crate::proto::sdp::Negotiator;
 use crate::proto::sip::endpoint::{ClientKey, ServerKey};
 use crate::proto::sip::method::Method;
@@ -39,6 +40,8 @@ pub struct Leg {
     pub(super) place: Place,
     /// Was it told what came of that?
     pub(super) is_counted: bool,
+    /// Another flow of the same device.
+    pub(super) next_flow: Option<Box<Target>>,
     /// Did it answer anything at all?
     pub has_answered_anything: bool,
     /// Its transactions, latest last.
@@ -69,6 +72,7 @@ impl Leg {
             status: 0,
             invite: None,
             place: None,
+            next_flow: None,
             is_counted: false,
             has_answered_anything: false,
             clients: Vec::new(),

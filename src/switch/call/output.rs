@@ -46,6 +46,8 @@ pub struct Locate {
     pub by: Option<(String, String)>,
     /// Who the new party is shown as the caller; `None`: the caller of the call.
     pub shown: Option<String>,
+    /// The whole URI, where it may name one device.
+    pub uri: Option<String>,
 }
 
 /// What a call wants done.

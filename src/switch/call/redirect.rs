@@ -74,7 +74,7 @@ impl Call {
             self.ring_deadline = Some(now + ASKED_MAX);
             self.dialled.clone_from(&number);
             let shown = self.who_is_shown();
-            out.push(Output::Locate(Locate { dialled: number, by: Some(key), shown }));
+            out.push(Output::Locate(Locate { dialled: number, by: Some(key), shown, uri: None }));
             return true;
         }
         false

@@ -215,6 +215,7 @@ impl Call {
             target.media_ip,
         );
         leg.place = place;
+        leg.next_flow = target.next_flow;
         for item in sip {
             if let session::Out::Send { client, dest, method, request } = item {
                 self.note(now, &leg.label, "sip.out", format!("{method} to {dest}"));
@@ -324,6 +325,10 @@ impl Call {
         if matches!(status, 300..=302) && self.redirect(now, index, contacts, out) {
             return;
         }
+        // The edge that held the flow has lost it (RFC 5626 §5.3).
+        if status == 430 && self.ring_next_flow(now, index, out) {
+            return;
+        }
         let cause = cause::from_status(status);
         let is_its_fault = matches!(status, 408 | 500..=599);
         self.count(index, if is_its_fault { Outcome::Failed } else { Outcome::Unanswered }, out);
@@ -343,6 +348,9 @@ impl Call {
         let At::B(index) = at else {
             return self.fail(now, &cause::UNREACHABLE, None, HungUpBy::System, out);
         };
+        if self.ring_next_flow(now, index, out) {
+            return;
+        }
         let is_trunk = self.branches.get(index).is_some_and(|leg| leg.is_trunk);
         let cause = match (is_trunk, why) {
             (false, _) => &cause::UNREACHABLE,
@@ -352,6 +360,17 @@ impl Call {
         self.count(index, Outcome::Failed, out);
         self.note_refusal(now, index, cause, 0, cause.text);
         self.branch_gone(now, out);
+    }
+
+    /// A device could not be reached on one of its flows: it is rung on the next one, if it has another.
+    fn ring_next_flow(&mut self, now: Instant, index: usize, out: &mut Vec<Output>) -> bool {
+        let is_wanted = self.winner.is_none() && self.ring_deadline.is_some();
+        let Some(leg) = self.branches.get_mut(index).filter(|_| is_wanted) else { return false };
+        let Some(next) = leg.next_flow.take() else { return false };
+        let label = leg.label.clone();
+        self.note(now, &label, "leg.flow_failed", "the device is tried on its next flow");
+        self.ring(now, *next, out);
+        true
     }
 
     /// Tells what came of a branch to a trunk, the first time.

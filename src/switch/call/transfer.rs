@@ -55,7 +55,7 @@ impl Call {
         self.on_session(now, At::B(by), out, |session, sip| session.accept_refer(sip));
         match wish.replaces {
             Some(replaces) => self.fetch(now, replaces, out),
-            None => self.locate_for_transfer(now, wish.dialled, out),
+            None => self.locate_for_transfer(now, wish.dialled, wish.uri, out),
         }
     }
 
@@ -80,7 +80,13 @@ impl Call {
         (!is_ready).then_some((491, "the call is not settled"))
     }
 
-    fn locate_for_transfer(&mut self, now: Instant, dialled: String, out: &mut Vec<Output>) {
+    fn locate_for_transfer(
+        &mut self,
+        now: Instant,
+        dialled: String,
+        uri: Option<String>,
+        out: &mut Vec<Output>,
+    ) {
         let Some(transfer) = &self.transfer else { return };
         let by = self.leg(At::B(transfer.by)).map(Leg::key);
         let shown = self.who_is_shown();
@@ -89,7 +95,7 @@ impl Call {
         self.groups.clear();
         self.elsewhere.clear();
         self.dialled.clone_from(&dialled);
-        out.push(Output::Locate(Locate { dialled, by, shown }));
+        out.push(Output::Locate(Locate { dialled, by, shown, uri }));
     }
 
     /// Who stays is who calls: the caller of the call (`None`), or whoever came after.
@@ -212,7 +218,7 @@ impl Call {
         transfer.is_recall = true;
         transfer.referred_by = None;
         self.transfer = Some(transfer);
-        self.locate_for_transfer(now, party, out);
+        self.locate_for_transfer(now, party, None, out);
     }
 
     /// Setting up comes to nothing: the call ends, or a transfer fails.

@@ -341,7 +341,7 @@ fn refusal_of_form(
         .flat_map(|name| request.list(name))
         .filter(|option| {
             let known: &[&str] = match request.method() {
-                Method::Register => &["outbound", "path"],
+                Method::Register => &["outbound", "path", "gruu"],
                 // Which of them are open to whom is known when it is known who asks.
                 Method::Invite => &["timer", "100rel", "replaces"],
                 Method::Update => &["timer"],

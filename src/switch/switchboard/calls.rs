@@ -39,7 +39,8 @@ impl Switchboard {
         if refused == Some(None) {
             return self.refuse(now, &asked, cause::WRONG_PASSWORD.sip, &[], out);
         }
-        let dialled = dialled(&asked.request);
+        let wanted = self.wanted(asked.request.uri(), dialled(&asked.request));
+        let dialled = wanted.number;
         let caller = self.caller_of(&origin, &asked.request);
         let max_forwards = asked.request.max_forwards().unwrap_or(70);
         let allowed = verdict.and_then(|()| self.is_own_identity(&origin, &asked.request));
@@ -54,6 +55,7 @@ impl Switchboard {
         let remark = remark.or_else(|| unrecorded(refused.flatten()));
         let is_sips = !is_emergency && is_sips(&asked.request);
         let plan = plan.and_then(|plan| if is_sips { only_secure(plan) } else { Ok(plan) });
+        let plan = plan.and_then(|plan| self.only_device(now, wanted.device.as_ref(), plan));
         let plan = plan.and_then(|plan| share_breadth(plan, &asked.request));
         let call = self.new_call_id(now);
         self.calls.insert(call, CallEntry { is_sips, ..CallEntry::default() });
@@ -351,7 +353,11 @@ impl Switchboard {
         let Some(Origin::Phone(extension)) = by else {
             return to_call(call, call::Input::Located(Err(&cause::FORBIDDEN)), out);
         };
-        let dialled = &wanted.dialled;
+        let device = wanted.uri.as_deref().map(|uri| self.wanted(uri, wanted.dialled.clone()));
+        let (dialled, device) = match &device {
+            Some(found) => (&found.number, found.device.as_ref()),
+            None => (&wanted.dialled, None),
+        };
         let own = self.named(&extension);
         let origin = Origin::Phone(extension);
         let goes_inside = self.snapshot.phone(dialled).is_some() || {
@@ -363,6 +369,7 @@ impl Switchboard {
         self.charge(now, call, planned.charges);
         let is_kept = is_sips && !planned.is_emergency;
         let plan = planned.plan.and_then(|plan| if is_kept { only_secure(plan) } else { Ok(plan) });
+        let plan = plan.and_then(|plan| self.only_device(now, device, plan));
         to_call(call, call::Input::Located(plan), out);
     }
 

@@ -80,7 +80,11 @@ impl Switchboard {
         if let Some(status) = refusal {
             return self.refuse(now, &asked, status, &[], out);
         }
-        let extension = match decide(&self.snapshot, &origin, &dialled(request)) {
+        let extension = match decide(
+            &self.snapshot,
+            &origin,
+            &self.wanted(request.uri(), dialled(request)).number,
+        ) {
             Ok(Decision::Phone { extension, .. }) => extension,
             // No trunk is known to take messages.
             Ok(Decision::Trunks { .. }) => return self.refuse(now, &asked, 404, &[], out),

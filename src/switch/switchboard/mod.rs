@@ -6,6 +6,7 @@
 
 mod admit;
 mod calls;
+mod devices;
 mod explain;
 mod gate;
 mod handover;
@@ -214,7 +215,7 @@ impl Switchboard {
                 sip.nonce_lifetime,
                 tokens.fork(),
             ),
-            registrar: Registrar::default(),
+            registrar: Registrar::new(tokens.fork()),
             no_secret: tokens.call_id(),
             guard: Guard::new(snapshot.guard.clone(), tokens.fork()),
             subscriptions: Subscriptions::new(tokens.fork(), user_agent.clone()),

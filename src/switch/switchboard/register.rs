@@ -36,9 +36,16 @@ impl Switchboard {
         }
         let policy = self.policy_of(&origin);
         match self.registrar.register(now, &aor, &asked.request, asked.flow, &policy) {
-            Outcome::Accepted { contacts, has_changed } => {
+            Outcome::Accepted { contacts, has_changed, is_outbound } => {
                 let mut headers: Vec<_> =
                     contacts.into_iter().map(|value| (HeaderName::Contact, value)).collect();
+                // Who is on the way is told back to who registered (RFC 3327 §5.3).
+                let path = asked.request.list(HeaderName::Path).into_iter();
+                headers.extend(path.map(|value| (HeaderName::Path, value)));
+                headers.push((HeaderName::Supported, "path, outbound, gruu".to_owned()));
+                if is_outbound {
+                    headers.push((HeaderName::Require, "outbound".to_owned()));
+                }
                 headers.push((HeaderName::Date, http_date(self.wall(now))));
                 self.respond(now, asked, 200, "OK", &headers, out);
                 if has_changed {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::devices::one_for_each_device;
 use super::trunks::hop_of;
 use super::*;
 use crate::proto::sip::auth::client::{Account, Credentials};
@@ -64,9 +65,9 @@ impl Switchboard {
         let Some(phone) = self.snapshot.phone(extension) else { return Vec::new() };
         let ring_timeout = phone.ring_timeout.unwrap_or(self.snapshot.sip.ring_timeout);
         let realm = &self.snapshot.sip.realm;
-        self.registrar
-            .bindings(extension, now)
-            .into_iter()
+        let bindings = self.registrar.bindings(extension, now);
+        let targets = bindings
+            .iter()
             .map(|binding| {
                 let dest = binding.dest();
                 let (contact, local) = self.contact_towards(&dest, &caller.number);
@@ -83,10 +84,12 @@ impl Switchboard {
                     credentials: None,
                     ring_timeout,
                     try_timeout: None,
+                    next_flow: None,
                     dest,
                 }
             })
-            .collect()
+            .collect();
+        one_for_each_device(&bindings, targets)
     }
 
     /// A target for every address of a trunk, in order.
@@ -145,6 +148,7 @@ impl Switchboard {
                     credentials: account.clone().map(Credentials::new),
                     ring_timeout: trunk.ring_timeout.unwrap_or(self.snapshot.sip.ring_timeout),
                     try_timeout: Some(trunk.try_timeout),
+                    next_flow: None,
                     dest,
                 }
             })

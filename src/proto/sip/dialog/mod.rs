@@ -152,7 +152,9 @@ impl Dialog {
     /// if that leads to the same place.
     pub fn forget_flow(&mut self) -> bool {
         let Some(flow) = self.flow.take() else { return false };
-        if !self.route_set.is_empty() {
+        // Nobody but us could find a GRUU of ours, and we by that flow.
+        let is_gruu = Uri::parse(&self.remote_target).is_some_and(|uri| uri.params.has("gr"));
+        if !self.route_set.is_empty() || is_gruu {
             return false;
         }
         self.dest().is_some_and(|dest| dest.address() != Some(flow.remote))

@@ -1,6 +1,7 @@
 //! The registrar (RFC 3261 §10.3, with RFC 3327 Path and RFC 5626 instances).
 
 pub mod client;
+pub mod gruu;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use super::message::Message;
 use super::transport::{Dest, Flow};
 use super::uri::Uri;
 use crate::proto::time::Instant;
+use gruu::{Device, Gruus};
 
 /// Contacts in one REGISTER that are looked at; more are refused as malformed.
 const CONTACTS_IN_REQUEST_MAX: usize = 32;
@@ -81,6 +83,8 @@ pub enum Outcome {
         contacts: Vec<String>,
         /// Do the stored bindings differ now?
         has_changed: bool,
+        /// Was a flow of the device's own registered (RFC 5626 §6)?
+        is_outbound: bool,
     },
     /// A refusal; nothing changed.
     Refused {
@@ -109,6 +113,27 @@ pub struct Registrar {
     /// The addresses of record that have registered on a connection; may name too many, never too few. An entry
     /// goes with its connection.
     on_connection: HashMap<u64, BTreeSet<String>>,
+    gruus: Gruus,
+}
+
+/// Who asks for what.
+struct Ask<'a> {
+    aor: &'a str,
+    request: &'a Message,
+    is_outbound: bool,
+}
+
+impl Ask<'_> {
+    /// The domain that GRUUs are made at: the one that the device knows us by.
+    fn gruu_domain(&self) -> Option<String> {
+        if !self.request.lists(HeaderName::Supported, "gruu") {
+            return None;
+        }
+        let to = self.request.text(HeaderName::To)?;
+        let uri = NameAddr::parse(&to).ok()?.parsed_uri()?;
+        let port = uri.port.map(|port| format!(":{port}")).unwrap_or_default();
+        Some(format!("{}{port}", uri.host.as_ref()?))
+    }
 }
 
 /// One contact wish of a request.
@@ -121,6 +146,26 @@ struct Wish {
 }
 
 impl Registrar {
+    /// One whose temporary GRUUs are made with this key.
+    #[must_use]
+    pub fn new(key: [u8; 32]) -> Self {
+        Self { gruus: Gruus::new(key), ..Self::default() }
+    }
+
+    /// What a URI leads to, if it is a GRUU; whose domain it names is the caller's to check.
+    #[must_use]
+    pub fn device(&self, uri: &Uri<'_>) -> Option<Device> {
+        self.gruus.read(uri)
+    }
+
+    /// The live bindings of a device.
+    #[must_use]
+    pub fn bindings_of(&self, device: &Device, now: Instant) -> Vec<&Binding> {
+        let mut list = self.bindings(device.aor(), now);
+        list.retain(|binding| self.gruus.is_of(device, binding));
+        list
+    }
+
     /// The live bindings of an address of record, best first.
     #[must_use]
     pub fn bindings(&self, aor: &str, now: Instant) -> Vec<&Binding> {
@@ -174,8 +219,10 @@ impl Registrar {
         let cseq = request.cseq().number;
         let mut list = self.bindings.get(aor).cloned().unwrap_or_default();
         list.retain(|binding| binding.expires_at > now);
+        let ask = Ask { aor, request, is_outbound: false };
         if values.is_empty() {
-            return Outcome::Accepted { contacts: render(&list, now), has_changed: false };
+            let contacts = self.render(&list, now, &ask);
+            return Outcome::Accepted { contacts, has_changed: false, is_outbound: false };
         }
         let is_old = |binding: &Binding| binding.call_id == call_id && cseq <= binding.cseq;
         if values.iter().any(|value| value == "*") {
@@ -185,7 +232,7 @@ impl Registrar {
             if list.iter().any(is_old) {
                 return refuse(500, "CSeq Out Of Order");
             }
-            return self.store(now, aor, Vec::new());
+            return self.store(now, &ask, Vec::new());
         }
         let path = request.list(HeaderName::Path);
         if values.len() > CONTACTS_IN_REQUEST_MAX || path.len() > PATH_MAX {
@@ -193,6 +240,7 @@ impl Registrar {
         }
         let has_outbound = request.lists(HeaderName::Supported, "outbound")
             || request.lists(HeaderName::Require, "outbound");
+        let mut is_outbound = false;
         for value in &values {
             let wish = match read_wish(value, request, policy, has_outbound) {
                 Ok(wish) => wish,
@@ -201,6 +249,7 @@ impl Registrar {
             if wish.reg_id.is_some() && !is_first_hop_outbound(request, &path) {
                 return refuse(439, "First Hop Lacks Outbound Support");
             }
+            is_outbound |= wish.reg_id.is_some();
             let same = list.iter().position(|binding| is_same_binding(binding, &wish));
             if same.and_then(|at| list.get(at)).is_some_and(is_old) {
                 return refuse(500, "CSeq Out Of Order");
@@ -227,11 +276,12 @@ impl Registrar {
         if list.len() > policy.contacts_max {
             return refuse(403, format!("Too Many Contacts (at most {})", policy.contacts_max));
         }
-        self.store(now, aor, list)
+        self.store(now, &Ask { is_outbound, ..ask }, list)
     }
 
-    fn store(&mut self, now: Instant, aor: &str, list: Vec<Binding>) -> Outcome {
-        let contacts = render(&list, now);
+    fn store(&mut self, now: Instant, ask: &Ask<'_>, list: Vec<Binding>) -> Outcome {
+        let contacts = self.render(&list, now, ask);
+        let (aor, is_outbound) = (ask.aor, ask.is_outbound);
         let first = list.iter().map(|binding| binding.expires_at).min();
         match first {
             None => {
@@ -247,7 +297,29 @@ impl Registrar {
                 self.bindings.insert(aor.to_owned(), list);
             }
         }
-        Outcome::Accepted { contacts, has_changed: true }
+        Outcome::Accepted { contacts, has_changed: true, is_outbound }
+    }
+
+    /// The Contact values of a 200: every binding with what remains of its life (RFC 3261 §10.3 step 8), and the GRUUs of
+    /// devices if whoever asks knows what they are (RFC 5627 §5.2).
+    fn render(&self, list: &[Binding], now: Instant, ask: &Ask<'_>) -> Vec<String> {
+        let domain = ask.gruu_domain();
+        list.iter()
+            .map(|binding| {
+                let mut value = render(binding, now);
+                let pair = domain.as_deref().zip(binding.instance.as_deref());
+                if let Some((domain, instance)) = pair {
+                    let public = Gruus::public(ask.aor, domain, instance);
+                    value.push_str(&format!(";pub-gruu=\"{public}\""));
+                    let turn = ask.request.cseq().number;
+                    let temporary = self.gruus.temporary(ask.aor, domain, binding, turn);
+                    if let Some(temporary) = temporary {
+                        value.push_str(&format!(";temp-gruu=\"{temporary}\""));
+                    }
+                }
+                value
+            })
+            .collect()
     }
 
     fn schedule(&mut self, aor: &str, at: Instant) {
@@ -319,25 +391,20 @@ impl Registrar {
     }
 }
 
-/// The Contact values of a 200: every binding with what remains of its life (RFC 3261 §10.3 step 8).
-fn render(list: &[Binding], now: Instant) -> Vec<String> {
-    list.iter()
-        .map(|binding| {
-            let left = binding.expires_at.since(now);
-            let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
-            let mut value = format!("<{}>;expires={seconds}", binding.contact);
-            if binding.q != 1000 {
-                value.push_str(&format!(";q={}.{:03}", binding.q / 1000, binding.q % 1000));
-            }
-            if let Some(instance) = &binding.instance {
-                value.push_str(&format!(";+sip.instance=\"{instance}\""));
-            }
-            if let Some(reg_id) = binding.reg_id {
-                value.push_str(&format!(";reg-id={reg_id}"));
-            }
-            value
-        })
-        .collect()
+fn render(binding: &Binding, now: Instant) -> String {
+    let left = binding.expires_at.since(now);
+    let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+    let mut value = format!("<{}>;expires={seconds}", binding.contact);
+    if binding.q != 1000 {
+        value.push_str(&format!(";q={}.{:03}", binding.q / 1000, binding.q % 1000));
+    }
+    if let Some(instance) = &binding.instance {
+        value.push_str(&format!(";+sip.instance=\"{instance}\""));
+    }
+    if let Some(reg_id) = binding.reg_id {
+        value.push_str(&format!(";reg-id={reg_id}"));
+    }
+    value
 }
 
 fn read_wish(

@@ -140,7 +140,11 @@ fn row_056_no_contact_is_a_query() {
     b.at(0, "c1", 1, &["Contact: <sip:a@h>"]);
     assert_eq!(
         b.at(0, "c1", 1, &[]),
-        Outcome::Accepted { contacts: vec!["<sip:a@h>;expires=3600".into()], has_changed: false }
+        Outcome::Accepted {
+            contacts: vec!["<sip:a@h>;expires=3600".into()],
+            has_changed: false,
+            is_outbound: false
+        }
     );
 }
 

@@ -12,6 +12,8 @@ const SUBSCRIBED: Duration = Duration::from_secs(300);
 pub struct Referred {
     /// The number in the URI of Refer-To.
     pub dialled: String,
+    /// The whole URI, if it is the address of one device (RFC 5627).
+    pub uri: Option<String>,
     /// Its `Replaces` header: an attended transfer (RFC 3891).
     pub replaces: Option<Replaces>,
     /// The Referred-By header, raw (RFC 3892).
@@ -183,8 +185,9 @@ fn read(request: &Message) -> Result<Referred, u16> {
     if dialled.is_empty() && replaces.is_none() || !method.eq_ignore_ascii_case("INVITE") {
         return Err(403);
     }
+    let gruu = uri.params.has("gr").then(|| address.uri.to_owned());
     let by = request.text(HeaderName::ReferredBy).map(std::borrow::Cow::into_owned);
-    Ok(Referred { dialled, replaces, by })
+    Ok(Referred { dialled, uri: gruu, replaces, by })
 }
 
 /// A header that a URI asks to have in the request that it makes (RFC 3261 §19.1.1).
