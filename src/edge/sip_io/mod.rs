@@ -5,6 +5,7 @@
 
 mod dns;
 pub mod interfaces;
+mod stream;
 mod tcp;
 pub mod tls;
 mod udp;

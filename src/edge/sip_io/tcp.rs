@@ -10,23 +10,18 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant as Deadline, Sleep, sleep, timeout, timeout_at};
-use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::ClientConfig;
-use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio::time::{Sleep, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 
+use super::stream::{Stream, connect, serve};
 use super::tls::Tls;
 use super::ws;
 use crate::proto::sip::endpoint::Attempt;
 use crate::proto::sip::locals::Locals;
-use crate::proto::sip::message::build::Builder;
-use crate::proto::sip::message::framing::{Frame, Framer};
-use crate::proto::sip::message::{Message, Packet, Parsed};
+use crate::proto::sip::message::Packet;
 use crate::proto::sip::transport::{Flow, Target, Transport};
 use crate::switch::snapshot::Limits;
 
@@ -241,14 +236,14 @@ impl TcpSide {
                 return if is_web {
                     ws::serve(id, stream, from.address, said, packets).await;
                 } else {
-                    serve(id, stream, from.address, said, packets).await;
+                    serve(id, stream, (from.address, false), said, packets).await;
                 };
             };
             match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
                 Ok(Ok(stream)) if is_web => {
                     ws::serve(id, stream, from.address, said, packets).await;
                 }
-                Ok(Ok(stream)) => serve(id, stream, from.address, said, packets).await,
+                Ok(Ok(stream)) => serve(id, stream, (from.address, false), said, packets).await,
                 failed => {
                     let error = match failed {
                         Ok(Err(error)) => error.to_string(),
@@ -328,8 +323,12 @@ impl TcpSide {
         let id = self.add(listener, local, to.clone(), |id, said, packets| async move {
             let address = to.target.address;
             match timeout(CONNECT_TIMEOUT, connect(&to, tls)).await {
-                Ok(Ok(Stream::Plain(stream))) => serve(id, stream, address, said, packets).await,
-                Ok(Ok(Stream::Tls(stream))) => serve(id, stream, address, said, packets).await,
+                Ok(Ok(Stream::Plain(stream))) => {
+                    serve(id, stream, (address, true), said, packets).await
+                }
+                Ok(Ok(Stream::Tls(stream))) => {
+                    serve(id, stream, (address, true), said, packets).await
+                }
                 failed => {
                     let error = match failed {
                         Ok(Err(error)) => error.to_string(),
@@ -372,146 +371,6 @@ impl TcpSide {
         }
         TcpEvent::Closed(id, std::mem::take(&mut connection.attempts).into())
     }
-}
-
-/// A connection that we made.
-enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-/// Connects, and under TLS finds out whether it is who it should be.
-async fn connect(to: &Towards, tls: Option<Arc<ClientConfig>>) -> io::Result<Stream> {
-    let address = to.target.address;
-    let stream = TcpStream::connect(address).await?;
-    let _ = stream.set_nodelay(true);
-    let Some(tls) = tls else { return Ok(Stream::Plain(stream)) };
-    let name = match &to.domain {
-        Some(domain) => ServerName::try_from(domain.to_string()).map_err(io::Error::other)?,
-        None => ServerName::from(address.ip()),
-    };
-    let stream = TlsConnector::from(tls).connect(name, stream).await?;
-    Ok(Stream::Tls(Box::new(stream)))
-}
-
-/// The writing half of a connection, with the two lines that lead into it.
-struct Writer<W> {
-    half: W,
-    packets: mpsc::Receiver<Packet>,
-    /// Pongs and refusals: they are no business of the switchboard. A peer that pings faster than it reads
-    /// loses pongs.
-    replies: mpsc::Receiver<Vec<u8>>,
-}
-
-impl<W: AsyncWrite + Unpin> Writer<W> {
-    async fn write(&mut self, bytes: &[u8]) -> bool {
-        let all = async {
-            self.half.write_all(bytes).await?;
-            // TLS keeps what the socket did not take until it is flushed.
-            self.half.flush().await
-        };
-        matches!(timeout(WRITE_TIMEOUT, all).await, Ok(Ok(())))
-    }
-
-    /// Writes what comes until the peer takes no more or nobody has anything to say.
-    async fn run(&mut self) {
-        loop {
-            let is_written = tokio::select! {
-                Some(packet) = self.packets.recv() => self.write(&packet).await,
-                Some(reply) = self.replies.recv() => self.write(&reply).await,
-                else => return,
-            };
-            if !is_written {
-                return;
-            }
-        }
-    }
-
-    /// Writes the replies that are still owed, and closes.
-    async fn finish(mut self) {
-        while let Ok(reply) = self.replies.try_recv() {
-            self.write(&reply).await;
-        }
-        let _ = timeout(WRITE_TIMEOUT, self.half.shutdown()).await;
-    }
-}
-
-/// Reads and writes one connection until either side is done with it.
-async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
-    id: u64,
-    stream: S,
-    remote: SocketAddr,
-    said: mpsc::Sender<Said>,
-    packets: mpsc::Receiver<Packet>,
-) {
-    let (reader, half) = tokio::io::split(stream);
-    let (reply_tx, replies) = mpsc::channel(4);
-    let mut writer = Writer { half, packets, replies };
-    tokio::select! {
-        () = read((id, remote), reader, &said, &reply_tx) => {}
-        () = writer.run() => {}
-    }
-    writer.finish().await;
-    let _ = said.send(Said::Gone(id)).await;
-}
-
-/// Cuts messages out of what comes, until the peer closes or cannot be understood.
-async fn read<R: AsyncRead + Unpin>(
-    (id, remote): (u64, SocketAddr),
-    mut reader: R,
-    said: &mpsc::Sender<Said>,
-    replies: &mpsc::Sender<Vec<u8>>,
-) {
-    let mut framer = Framer::default();
-    let mut buffer = vec![0; 16 * 1024];
-    let (mut deadline, mut has_spoken) = (Deadline::now() + FIRST_TIMEOUT, false);
-    loop {
-        let Ok(Ok(length)) = timeout_at(deadline, reader.read(&mut buffer)).await else { return };
-        if length == 0 {
-            return;
-        }
-        framer.push(buffer.get(..length).unwrap_or(&[]));
-        while let Some(frame) = framer.next_frame() {
-            match frame {
-                Frame::Message(bytes) => {
-                    has_spoken = true;
-                    if said.send(Said::Frame(id, bytes)).await.is_err() {
-                        return;
-                    }
-                }
-                Frame::Ping => {
-                    let _ = replies.try_send(b"\r\n".to_vec());
-                }
-                Frame::Broken { head, .. } => {
-                    if let Some(refusal) = refusal(&head, remote) {
-                        let _ = replies.try_send(refusal);
-                    }
-                    return;
-                }
-            }
-        }
-        if has_spoken {
-            deadline = Deadline::now() + IDLE_TIMEOUT;
-        }
-    }
-}
-
-/// The 400 for a stream that cannot be framed, if its head is a request that can be answered.
-fn refusal(head: &[u8], remote: SocketAddr) -> Option<Vec<u8>> {
-    let mut text = head.to_vec();
-    if !text.windows(4).any(|window| window == b"\r\n\r\n") {
-        text.extend_from_slice(b"\r\n\r\n");
-    }
-    let request = match Message::parse(&text) {
-        Parsed::Message(message) | Parsed::Refuse(message, _) if message.is_request() => message,
-        _ => return None,
-    };
-    request.top_via()?;
-    // Of the flow a response needs only where the request came from.
-    let local = SocketAddr::from(([0, 0, 0, 0], 0));
-    let flow = Flow { transport: Transport::Tcp, listener: 0, local, remote, connection: 0 };
-    let reason = "Bad Request: the stream cannot be framed";
-    Some(Builder::response(&request, 400, reason, None, &flow).finish().to_vec())
 }
 
 #[cfg(test)]

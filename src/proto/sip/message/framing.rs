@@ -46,6 +46,16 @@ impl Framer {
         }
     }
 
+    /// Was a single line end all that was left (RFC 5626 §3.5.1, the answer to a ping)? Then it is taken. Only who has
+    /// sent a ping asks: it may as well be the first half of the peer's.
+    pub fn take_pong(&mut self) -> bool {
+        let is_pong = !self.broken && self.awaited.is_none() && self.rest() == b"\r\n";
+        if is_pong {
+            self.taken += 2;
+        }
+        is_pong
+    }
+
     /// The next frame, if a whole one is there.
     pub fn next_frame(&mut self) -> Option<Frame> {
         if self.broken {
