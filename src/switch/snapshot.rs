@@ -75,6 +75,8 @@ pub struct SipSettings {
     pub refreshing: Refreshing,
     /// Does OPTIONS outside a dialog need a login?
     pub authenticate_options: bool,
+    /// How our SIP packets are marked for routers (RFC 2474 §3), 0 to 63.
+    pub dscp: u8,
     /// The name servers that are asked for peers; the system's if there are none.
     pub nameservers: Vec<SocketAddr>,
     /// What happens to a call whose From names another user than the one who logged in.
@@ -124,6 +126,8 @@ impl Default for SipSettings {
             ring_timeout: Duration::from_secs(60),
             refreshing: Refreshing::default(),
             authenticate_options: false,
+            // CS3, which phones and switches take for signalling.
+            dscp: 24,
             nameservers: Vec::new(),
             other_from: OtherFrom::default(),
             tls: TlsSettings::default(),

@@ -192,6 +192,14 @@ static SIP: &[Key] = &[
         |s| in_seconds(s.sip.refreshing.min_se),
         "The shortest session timer that is agreed to (Min-SE); a shorter one is refused with 422.",
     ),
+    Key::whole(
+        "dscp",
+        (0, 63),
+        // The range is checked before.
+        |s, n| s.sip.dscp = u8::try_from(n).unwrap_or_default(),
+        |s| s.sip.dscp.to_string(),
+        "How our SIP packets are marked for routers; 24 is CS3. A change needs a restart.",
+    ),
     Key::flag(
         "authenticate_options",
         |s, yes| s.sip.authenticate_options = yes,

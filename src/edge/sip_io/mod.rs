@@ -16,6 +16,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
+use socket2::SockRef;
+
 use crate::proto::sip::endpoint::Attempt;
 use crate::proto::sip::locals::Locals;
 use crate::proto::sip::locate::{Answer, Question};
@@ -60,6 +62,12 @@ fn why(error: &io::Error) -> String {
     }
 }
 
+/// Marks what a socket sends for the routers on the way (RFC 2474 §3).
+fn mark(socket: SockRef<'_>, address: SocketAddr, dscp: u8) -> io::Result<()> {
+    let tos = u32::from(dscp) << 2;
+    if address.is_ipv4() { socket.set_tos_v4(tos) } else { socket.set_tclass_v6(tos) }
+}
+
 /// All SIP sockets of the daemon.
 #[derive(Debug)]
 pub struct SipIo {
@@ -82,7 +90,7 @@ impl SipIo {
     /// The first socket that cannot be bound, with its address in words.
     pub fn bind(settings: &SipSettings, limits: &Limits, tls: Tls) -> io::Result<Self> {
         let mut udp = Vec::new();
-        let mut tcp = TcpSide::new(limits, tls);
+        let mut tcp = TcpSide::new(limits, tls, settings.dscp);
         let mut bound = Vec::new();
         for (index, Listen { transport, address }) in settings.listen.iter().enumerate() {
             let index = u16::try_from(index).unwrap_or(u16::MAX);
@@ -94,7 +102,8 @@ impl SipIo {
             };
             let actual = match transport {
                 Transport::Udp => {
-                    let listener = UdpListener::bind(index, *address).map_err(words)?;
+                    let listener =
+                        UdpListener::bind(index, *address, settings.dscp).map_err(words)?;
                     let actual = listener.address();
                     udp.push(listener);
                     actual

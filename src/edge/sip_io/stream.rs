@@ -15,6 +15,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
+use super::mark;
 use super::tcp::{FIRST_TIMEOUT, IDLE_TIMEOUT, Said, Towards, WRITE_TIMEOUT};
 use crate::proto::sip::message::build::Builder;
 use crate::proto::sip::message::framing::{Frame, Framer};
@@ -34,9 +35,15 @@ pub(super) enum Stream {
 }
 
 /// Connects, and under TLS finds out whether it is who it should be.
-pub(super) async fn connect(to: &Towards, tls: Option<Arc<ClientConfig>>) -> io::Result<Stream> {
+pub(super) async fn connect(
+    to: &Towards,
+    tls: Option<Arc<ClientConfig>>,
+    dscp: u8,
+) -> io::Result<Stream> {
     let address = to.target.address;
     let stream = TcpStream::connect(address).await?;
+    // A network that refuses the mark gets what we say without it.
+    let _ = mark((&stream).into(), address, dscp);
     let _ = stream.set_nodelay(true);
     let Some(tls) = tls else { return Ok(Stream::Plain(stream)) };
     let name = match &to.domain {

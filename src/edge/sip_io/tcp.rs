@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Sleep, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use super::mark;
 use super::stream::{Stream, connect, serve};
 use super::tls::Tls;
 use super::ws;
@@ -93,6 +94,8 @@ pub(super) struct TcpSide {
     /// The listener that is asked first next time, so that none starves.
     turn: usize,
     tls: Tls,
+    /// How our packets are marked.
+    dscp: u8,
     /// Nothing is accepted until this is over.
     pause: Option<Pin<Box<Sleep>>>,
     /// Was the last connection one that could not be accepted?
@@ -111,12 +114,13 @@ pub(super) struct TcpSide {
 }
 
 impl TcpSide {
-    pub(super) fn new(limits: &Limits, tls: Tls) -> Self {
+    pub(super) fn new(limits: &Limits, tls: Tls, dscp: u8) -> Self {
         let (said_tx, said_rx) = mpsc::channel(FRAMES_MAX);
         Self {
             listeners: Vec::new(),
             turn: 0,
             tls,
+            dscp,
             pause: None,
             is_short: false,
             connections: HashMap::new(),
@@ -151,6 +155,8 @@ impl TcpSide {
         }
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
+        // The connections that it accepts have it too.
+        mark((&socket).into(), address, self.dscp)?;
         socket.bind(&address.into())?;
         socket.listen(1024)?;
         let listener = TcpListener::from_std(socket.into())?;
@@ -320,9 +326,10 @@ impl TcpSide {
             return false;
         }
         let tls = to.target.transport.is_secure().then(|| Arc::clone(&self.tls.client));
+        let dscp = self.dscp;
         let id = self.add(listener, local, to.clone(), |id, said, packets| async move {
             let address = to.target.address;
-            match timeout(CONNECT_TIMEOUT, connect(&to, tls)).await {
+            match timeout(CONNECT_TIMEOUT, connect(&to, tls, dscp)).await {
                 Ok(Ok(Stream::Plain(stream))) => {
                     serve(id, stream, (address, true), said, packets).await
                 }
@@ -380,7 +387,7 @@ mod tests {
     fn side(connections_max: usize, connections_per_source_max: usize) -> TcpSide {
         let tls = Tls::load(&Default::default(), std::path::Path::new("")).unwrap();
         let limits = Limits { connections_max, connections_per_source_max, ..Limits::default() };
-        TcpSide::new(&limits, tls)
+        TcpSide::new(&limits, tls, 24)
     }
 
     /// Many a carrier's domains are at one address: each of them keeps the connection that was made to it.
@@ -436,6 +443,8 @@ mod tests {
         let side = async {
             let mut side = side(8, 2);
             let at = side.listen(0, Transport::Tcp, ([127, 0, 0, 1], 0).into()).unwrap();
+            let (_, _, listener) = &side.listeners[0];
+            assert_eq!(socket2::SockRef::from(listener).tos_v4().unwrap(), 24 << 2);
             let locals = Locals::default();
             let mut held = Vec::new();
             for (id, expected) in [(1, 1), (2, 2), (3, 2)] {

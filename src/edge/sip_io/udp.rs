@@ -13,7 +13,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::{Arrival, READ_BATCH};
+use super::{Arrival, READ_BATCH, mark};
 use crate::proto::sip::endpoint::{Attempt, attempt_of_request};
 use crate::proto::sip::locals::Locals;
 use crate::proto::sip::transport::{Flow, Transport};
@@ -41,7 +41,7 @@ impl Drop for UdpListener {
 }
 
 impl UdpListener {
-    pub(super) fn bind(index: u16, address: SocketAddr) -> io::Result<Self> {
+    pub(super) fn bind(index: u16, address: SocketAddr, dscp: u8) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
         if address.is_ipv6() {
             socket.set_only_v6(true)?;
@@ -49,6 +49,7 @@ impl UdpListener {
         let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
         let _ = socket.set_send_buffer_size(RECEIVE_BUFFER);
         socket.set_nonblocking(true)?;
+        mark((&socket).into(), address, dscp)?;
         // An unreachable port is told by ICMP (RFC 3261 §18.4); without this the kernel keeps it to itself.
         if address.is_ipv4() {
             setsockopt(&socket, sockopt::Ipv4RecvErr, &true)?;
