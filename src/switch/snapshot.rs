@@ -314,6 +314,10 @@ pub struct Trunk {
     pub reliable: Reliable,
     /// May its INVITEs take the place of a party of a conversation here (RFC 3891)?
     pub replaces: bool,
+    /// Is our registration a flow of RFC 5626, with an instance and a number?
+    pub outbound: bool,
+    /// How often the way back from the carrier of a `register` trunk is kept open; zero never.
+    pub keepalive: Duration,
     /// When what real calls tell of it makes it the last one to be tried.
     pub health: HealthBounds,
 }

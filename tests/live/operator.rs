@@ -309,7 +309,7 @@ fn a_trunk_is_explained() {
     let (exit, text) = code(&daemon, &["trunk", "explain", "carrier"]);
     assert_eq!(exit, Some(0), "{text}");
     for part in [
-        "carrier (peer) is configured: by address. 0 live calls.",
+        "carrier (peer) is configured: by address. 0 live calls; of 0 in five minutes 0 answered, 0 failed.",
         &format!("  {} (udp, signalling)\n", daemon.address()),
         "  127.0.0.1 ports 22000-32699 (udp, audio)\n",
         "  +862012345678 to phone:1001\n",

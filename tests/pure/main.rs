@@ -34,6 +34,7 @@ mod probes;
 mod quality;
 mod races;
 mod reasons;
+mod registrant;
 mod registrar;
 mod reliable;
 mod reliable_legs;

@@ -218,6 +218,8 @@ fn snapshot() -> Snapshot {
         caps: CapsWish::default(),
         reliable: Reliable::default(),
         replaces: false,
+        outbound: false,
+        keepalive: std::time::Duration::ZERO,
         health: HealthBounds::default(),
     };
     let phone = Phone {

@@ -419,6 +419,8 @@ pub(super) fn snapshot(drafts: Drafts) -> Snapshot {
             caps: draft.caps,
             reliable: draft.reliable,
             replaces: draft.replaces,
+            outbound: draft.outbound,
+            keepalive: draft.keepalive,
             health: draft.health,
         })
     });

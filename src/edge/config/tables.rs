@@ -48,6 +48,8 @@ pub(super) struct TrunkDraft {
     pub(super) caps: CapsWish,
     pub(super) reliable: Reliable,
     pub(super) replaces: bool,
+    pub(super) outbound: bool,
+    pub(super) keepalive: Duration,
     pub(super) health: HealthBounds,
 }
 
@@ -72,6 +74,9 @@ impl Default for TrunkDraft {
             caps: CapsWish::default(),
             reliable: Reliable::default(),
             replaces: false,
+            outbound: false,
+            // Below the half minute after which the shortest of NATs forget (RFC 5626 §4.4.2).
+            keepalive: Duration::from_secs(25),
             health: HealthBounds::default(),
         }
     }
@@ -338,6 +343,19 @@ pub(super) static TRUNK: &[Item<TrunkDraft>] = &[
         |t, yes| t.replaces = yes,
         |t| t.replaces.to_string(),
         "Whether its INVITEs with Replaces may take the place of a party here, as a transfer from another system does.",
+    ),
+    Item::flag(
+        "outbound",
+        |t, yes| t.outbound = yes,
+        |t| t.outbound.to_string(),
+        "Whether mode register asks for a flow of its own (RFC 5626), for carriers that know what that is.",
+    ),
+    Item::whole(
+        "keepalive_seconds",
+        (0, 3_600),
+        |t, n| t.keepalive = seconds(n),
+        |t| in_seconds(t.keepalive),
+        "How often a NAT between us and the carrier of mode register is reminded of us, on UDP; 0 never.",
     ),
     Item::whole(
         "failures_max_percent",

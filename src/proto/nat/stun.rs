@@ -48,6 +48,45 @@ pub fn binding_response(request: &[u8], source: SocketAddr) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// A binding request: what keeps a NAT's binding open, and asks where we are seen (RFC 5626 §4.4.2).
+#[must_use]
+pub fn binding_request(id: [u8; 12]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(HEADER);
+    out.extend_from_slice(&BINDING_REQUEST);
+    out.extend_from_slice(&[0, 0]);
+    out.extend_from_slice(&MAGIC);
+    out.extend_from_slice(&id);
+    out
+}
+
+/// Where the answer to the request with this id says that we are seen; `None` for anything else.
+#[must_use]
+pub fn mapped_address(response: &[u8], id: [u8; 12]) -> Option<SocketAddr> {
+    let header = response.get(..HEADER).filter(|_| is_stun(response))?;
+    if header.get(..2)? != BINDING_SUCCESS || header.get(8..)? != id {
+        return None;
+    }
+    let mut rest = response.get(HEADER..)?;
+    loop {
+        let [kind @ .., high, low] = *rest.first_chunk::<4>()?;
+        let length = usize::from(u16::from_be_bytes([high, low]));
+        let value = rest.get(4..4 + length)?;
+        if kind == XOR_MAPPED_ADDRESS {
+            let port: Vec<u8> = value.get(2..4)?.iter().zip(MAGIC).map(|(a, b)| a ^ b).collect();
+            let mask = header.get(4..)?;
+            let octets: Vec<u8> = value.get(4..)?.iter().zip(mask).map(|(a, b)| a ^ b).collect();
+            let ip = match *value.get(1)? {
+                1 => IpAddr::from(*octets.first_chunk::<4>()?),
+                2 => IpAddr::from(*octets.first_chunk::<16>()?),
+                _ => return None,
+            };
+            return Some(SocketAddr::new(ip, u16::from_be_bytes(*port.first_chunk::<2>()?)));
+        }
+        // Attributes end on four bytes (RFC 8489 §14).
+        rest = rest.get(4 + length.next_multiple_of(4)..)?;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,6 +108,20 @@ mod tests {
         assert_eq!(answer[20..], [0, 0x20, 0, 8, 0, 1, 0xa1, 0x47, 0xe1, 0x12, 0xa6, 0x43]);
         let answer = binding_response(&request(), "[2001:db8::1]:5060".parse().unwrap()).unwrap();
         assert_eq!((answer.len(), answer[25]), (44, 2));
+    }
+
+    #[test]
+    fn an_answer_says_where_we_are_seen_and_to_whom_it_is() {
+        let (id, other) = (*b"abcdefghijkl", *b"abcdefghijkm");
+        for seen in ["192.0.2.1:32853", "[2001:db8::1]:5060"] {
+            let seen = seen.parse().unwrap();
+            let answer = binding_response(&binding_request(id), seen).unwrap();
+            assert_eq!(mapped_address(&answer, id), Some(seen));
+            assert_eq!(mapped_address(&answer, other), None);
+            for length in 0..answer.len() {
+                assert_eq!(mapped_address(&answer[..length], id), None);
+            }
+        }
     }
 
     #[test]

@@ -114,6 +114,8 @@ pub enum Event {
         owner: Owner,
         /// The response.
         response: Message,
+        /// Where it came from.
+        flow: Flow,
     },
     /// A request of ours ended without a response.
     Failed {
@@ -252,7 +254,7 @@ impl Endpoint {
             Parsed::Message(message) if message.is_request() => {
                 self.receive_request(now, flow, message, out);
             }
-            Parsed::Message(message) => self.receive_response(now, message, out),
+            Parsed::Message(message) => self.receive_response(now, flow, message, out),
             Parsed::Refuse(request, defect) => {
                 self.respond_stateless(&request, &flow, defect.status(), &defect.reason(), out);
             }

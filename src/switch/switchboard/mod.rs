@@ -354,6 +354,9 @@ impl Switchboard {
             return;
         }
         if stun::is_stun(bytes) {
+            if self.registrant_pong(now, &flow, bytes, out) {
+                return;
+            }
             let answer = stun::binding_response(bytes, flow.remote);
             out.extend(answer.map(|packet| Output::Transmit {
                 dest: Dest::Flow(flow),
@@ -377,6 +380,7 @@ impl Switchboard {
         self.with_endpoint(now, out, |endpoint, events| {
             endpoint.connection_closed(now, connection, events)
         });
+        self.registrants_cut_off(now, connection, out);
         for aor in self.registrar.connection_closed(connection) {
             self.bindings_changed(now, &aor, "connection closed", out);
         }
@@ -466,15 +470,15 @@ impl Switchboard {
                     to_call(CallId(call), call::Input::Cancelled(server, reasons), out);
                 }
             }
-            E::Response { client, owner, response } if owner == NOBODY => {
+            E::Response { client, owner, response, flow } if owner == NOBODY => {
                 if !self.notify_answered(now, client, &response, out)
                     && !self.message_answered(now, client, &response, out)
                 {
-                    self.registrant_answered(now, client, &response, out);
+                    self.registrant_answered(now, client, (&response, &flow), out);
                     self.probe_answered(client, &response, out);
                 }
             }
-            E::Response { client, owner, response } => {
+            E::Response { client, owner, response, .. } => {
                 self.call_answered(now, client, CallId(owner.0), response, out);
             }
             E::Failed { client, owner, why } if owner == NOBODY => {

@@ -247,8 +247,9 @@ impl Switchboard {
     }
 
     /// The daemon stops: phones are asked to subscribe anew when it is back. Otherwise their lamps would be
-    /// wrong until their next refresh.
+    /// wrong until their next refresh. Carriers that we registered with are told that we go.
     pub fn leave(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.registrants_leave(now, out);
         let all = self.subscriptions.watching();
         let ending = all.map(|(id, ..)| (id, Reason::Probation(BACK_IN))).collect();
         self.end_subscriptions(now, ending, out);

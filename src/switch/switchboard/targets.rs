@@ -6,6 +6,7 @@ use super::devices::one_for_each_device;
 use super::trunks::hop_of;
 use super::*;
 use crate::proto::sip::auth::client::{Account, Credentials};
+use crate::proto::sip::header::name_addr::NameAddr;
 use crate::proto::sip::header::params::quote;
 use crate::proto::sip::transport::{Host, NextHop, Transport};
 use crate::proto::sip::uri::{Uri, escape_user};
@@ -102,6 +103,9 @@ impl Switchboard {
     ) -> Vec<Target> {
         let user = escape_user(number);
         let ways: Vec<(String, Vec<String>, Dest)> = match trunk.mode {
+            TrunkMode::Register if self.has_service_route(trunk) => {
+                self.service_ways(now, trunk, &user)
+            }
             TrunkMode::Peer | TrunkMode::Register => trunk
                 .peers
                 .iter()
@@ -153,6 +157,30 @@ impl Switchboard {
                 }
             })
             .collect()
+    }
+
+    fn has_service_route(&self, trunk: &Trunk) -> bool {
+        let registrant = self.registrants.get(&trunk.name);
+        registrant.is_some_and(|registrant| !registrant.service_route().is_empty())
+    }
+
+    /// The way that the carrier named when we registered (RFC 3608 §5), wherever the registration itself went.
+    fn service_ways(
+        &mut self,
+        now: Instant,
+        trunk: &Trunk,
+        user: &str,
+    ) -> Vec<(String, Vec<String>, Dest)> {
+        let Some(registrant) = self.registrants.get(&trunk.name) else { return Vec::new() };
+        let routes = registrant.service_route().to_vec();
+        let first =
+            routes.first().and_then(|route| NameAddr::parse(route).ok()?.parsed_uri()?.next_hop());
+        let (Some(first), Some(hop)) = (first, registrant.hop().cloned()) else {
+            return Vec::new();
+        };
+        let uri = uri_at(trunk, user, &hop);
+        let ways = self.ways_to(now, first);
+        ways.into_iter().map(|dest| (uri.clone(), routes.clone(), dest)).collect()
     }
 
     /// Our Contact value on a leg to `dest`, and our address there.

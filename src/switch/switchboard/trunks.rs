@@ -1,5 +1,7 @@
 //! Trunks: who is one by its address, and our registrations at carriers.
 
+use sha2::{Digest, Sha256};
+
 use super::peers::large_on;
 use super::*;
 use crate::proto::sip::auth::client::Account;
@@ -33,6 +35,13 @@ impl Switchboard {
     /// The trunk that a request comes from: by its address, by its registration to us, or by the Contact
     /// that we registered with it.
     pub(super) fn trunk_of(&self, now: Instant, flow: &Flow, request: &Message) -> Option<String> {
+        let uri = Uri::parse(request.uri());
+        let called =
+            |registrant: &Registrant| uri.as_ref().is_some_and(|uri| registrant.is_called(uri));
+        // Two accounts at one carrier share its addresses; what they registered tells them apart.
+        if let Some((name, _)) = self.registrants.iter().find(|(_, own)| called(own)) {
+            return Some(name.clone());
+        }
         if let Some(trunk) = self.trunk_by_address(flow) {
             return Some(trunk.name.clone());
         }
@@ -48,15 +57,16 @@ impl Switchboard {
         if let Some(trunk) = by_registration {
             return Some(trunk.name.clone());
         }
-        let user = Uri::parse(request.uri())?.user;
+        let user = uri?.user;
         let ours = |(_, registrant): &(&String, &Registrant)| {
             !user.is_empty()
                 && Uri::parse(&registrant.wish().contact).is_some_and(|uri| uri.user == user)
                 && registrant
                     .wish()
-                    .hop
-                    .socket_address()
-                    .is_some_and(|address| address.ip() == flow.remote.ip())
+                    .hops
+                    .iter()
+                    .filter_map(NextHop::socket_address)
+                    .any(|address| address.ip() == flow.remote.ip())
         };
         self.registrants.iter().find(ours).map(|(name, _)| name.clone())
     }
@@ -91,7 +101,8 @@ impl Switchboard {
             return None;
         }
         let first = trunk.peers.first()?;
-        let hop = hop_of(first)?;
+        let hops: Vec<_> = trunk.peers.iter().filter_map(hop_of).collect();
+        let hop = hops.first()?;
         let user = trunk.user.clone()?;
         let of_first = || PeerAddress { port: None, ..first.clone() }.domain();
         let domain = trunk.registrar.as_ref().map_or_else(of_first, PeerAddress::domain);
@@ -104,20 +115,85 @@ impl Switchboard {
                 escape_user(&user),
                 hop.transport().word()
             ),
-            hop,
+            hops,
+            outbound: trunk.outbound.then(|| (instance_of(trunk, &domain), 1)),
+            keepalive: trunk.keepalive,
             account: Account { user, secret: trunk.secret.0.clone() },
             expires: trunk.expires,
         })
     }
 
     pub(super) fn run_registrants(&mut self, now: Instant, out: &mut Vec<Output>) {
-        let due: Vec<_> = self
-            .registrants
-            .values_mut()
-            .filter_map(|registrant| registrant.handle_timeout(now))
-            .collect();
+        let mut due = Vec::new();
+        let mut changed = Vec::new();
+        for (name, registrant) in &mut self.registrants {
+            let before = registrant.state().clone();
+            let (register, ping) = registrant.handle_timeout(now);
+            due.extend(register);
+            out.extend(ping.map(|(flow, bytes)| Output::Transmit {
+                dest: Dest::Flow(flow),
+                packet: bytes.into(),
+                attempt: None,
+            }));
+            if *registrant.state() != before {
+                changed.push((name.clone(), registrant.state().clone()));
+            }
+        }
+        self.trunk_events(changed, out);
         for (client, hop, request) in due {
             self.send_register(now, (client, Dest::Hop(hop), request), out);
+        }
+    }
+
+    /// What arrived may be the answer to a ping of ours.
+    pub(super) fn registrant_pong(
+        &mut self,
+        now: Instant,
+        flow: &Flow,
+        bytes: &[u8],
+        out: &mut Vec<Output>,
+    ) -> bool {
+        let mut changed = Vec::new();
+        let is_ours = self.registrants.iter_mut().any(|(name, registrant)| {
+            let before = registrant.state().clone();
+            let is_ours = registrant.pong(now, flow, bytes);
+            if *registrant.state() != before {
+                changed.push((name.clone(), registrant.state().clone()));
+            }
+            is_ours
+        });
+        self.trunk_events(changed, out);
+        is_ours
+    }
+
+    /// A connection is gone: a carrier that called us on it is given another one.
+    pub(super) fn registrants_cut_off(
+        &mut self,
+        now: Instant,
+        connection: u64,
+        out: &mut Vec<Output>,
+    ) {
+        let all = self.registrants.iter_mut();
+        let changed: Vec<_> = all
+            .filter_map(|(name, registrant)| {
+                let is_cut = registrant.connection_closed(now, connection);
+                is_cut.then(|| (name.clone(), registrant.state().clone()))
+            })
+            .collect();
+        self.trunk_events(changed, out);
+    }
+
+    /// The daemon stops: carriers are told, so that they send our callers elsewhere at once.
+    pub(super) fn registrants_leave(&mut self, now: Instant, out: &mut Vec<Output>) {
+        let due: Vec<_> = self.registrants.values_mut().filter_map(Registrant::leave).collect();
+        for (client, hop, request) in due {
+            self.send_register(now, (client, Dest::Hop(hop), request), out);
+        }
+    }
+
+    fn trunk_events(&self, changed: Vec<(String, State)>, out: &mut Vec<Output>) {
+        for change in changed {
+            self.trunk_event(Some(change), out);
         }
     }
 
@@ -138,7 +214,7 @@ impl Switchboard {
         &mut self,
         now: Instant,
         client: ClientKey,
-        response: &Message,
+        (response, flow): (&Message, &Flow),
         out: &mut Vec<Output>,
     ) {
         let Some((name, registrant)) = self.registrants.iter_mut().find(|(_, r)| r.owns(client))
@@ -146,7 +222,7 @@ impl Switchboard {
             return;
         };
         let before = registrant.state().clone();
-        let again = registrant.answered(now, response);
+        let again = registrant.answered(now, response, flow);
         let changed =
             (registrant.state() != &before).then(|| (name.clone(), registrant.state().clone()));
         self.trunk_event(changed, out);
@@ -208,6 +284,15 @@ impl Switchboard {
         TrunkView { name: trunk.name.clone(), mode, state, reason, calls, figures }
     }
 
+    /// Where a trunk is registered, if it may be at several places.
+    fn registered_words(&self, trunk: &Trunk) -> String {
+        let hop = self.registrants.get(&trunk.name).and_then(Registrant::hop);
+        match hop.filter(|_| trunk.peers.len() > 1) {
+            Some(hop) => format!("registered at {hop}"),
+            None => "registered".to_owned(),
+        }
+    }
+
     fn trunk_state(&self, now: Instant, trunk: &Trunk) -> (&'static str, String) {
         match trunk.mode {
             TrunkMode::Peer => {
@@ -222,7 +307,7 @@ impl Switchboard {
                 }
             }
             TrunkMode::Register => match self.registrants.get(&trunk.name).map(Registrant::state) {
-                Some(State::Registered) => ("up", "registered".to_owned()),
+                Some(State::Registered) => ("up", self.registered_words(trunk)),
                 Some(State::Failed(words)) => ("down", words.clone()),
                 _ => ("trying", "registering".to_owned()),
             },
@@ -234,6 +319,26 @@ impl Switchboard {
 fn is_same_flow(registered: &Flow, flow: &Flow) -> bool {
     (registered.transport, registered.remote, registered.connection)
         == (flow.transport, flow.remote, flow.connection)
+}
+
+/// The instance that we are for a carrier, as a URN: the same after every start (RFC 5626 §4.1).
+fn instance_of(trunk: &Trunk, domain: &str) -> String {
+    let user = trunk.user.as_deref().unwrap_or("");
+    let digest = Sha256::digest(format!("tandem\n{}\n{user}@{domain}", trunk.name));
+    let mut hex = String::with_capacity(36);
+    for (index, byte) in digest.iter().take(16).enumerate() {
+        if matches!(index, 4 | 6 | 8 | 10) {
+            hex.push('-');
+        }
+        // Of version 8, which says nothing of how it was made, and of the variant of RFC 9562 §4.1.
+        let byte = match index {
+            6 => byte & 0x0f | 0x80,
+            8 => byte & 0x3f | 0x80,
+            _ => *byte,
+        };
+        hex.push_str(&format!("{byte:02x}"));
+    }
+    format!("urn:uuid:{hex}")
 }
 
 const fn mode_word(mode: TrunkMode) -> &'static str {

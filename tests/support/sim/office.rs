@@ -61,6 +61,8 @@ pub fn trunk(name: &str, mode: TrunkMode, peers: &[&str]) -> Trunk {
         caps: CapsWish::default(),
         reliable: Reliable::default(),
         replaces: false,
+        outbound: false,
+        keepalive: Duration::ZERO,
         health: HealthBounds::default(),
     }
 }

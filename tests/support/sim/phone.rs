@@ -195,6 +195,8 @@ pub struct Phone {
     pub calls: Vec<PhoneCall>,
     /// Everything it got, with the time.
     pub got: Vec<(u64, Text)>,
+    /// What keeps its NAT awake, with the time.
+    pub pings: Vec<(u64, Vec<u8>)>,
     /// What it wants sent.
     pub out: Vec<String>,
     counter: u32,
@@ -226,6 +228,7 @@ impl Phone {
             codecs: vec![sdp::PCMU, sdp::PCMA, sdp::DIGITS],
             calls: Vec::new(),
             got: Vec::new(),
+            pings: Vec::new(),
             out: Vec::new(),
             counter: 0,
             nonce_count: 0,

@@ -13,7 +13,7 @@ use crate::proto::sip::method::Method;
 use crate::proto::sip::transaction::client_invite::{self, ClientInvite};
 use crate::proto::sip::transaction::client_non_invite::{self, ClientNonInvite};
 use crate::proto::sip::transaction::{Output, Setting};
-use crate::proto::sip::transport::Dest;
+use crate::proto::sip::transport::{Dest, Flow};
 use crate::proto::time::Instant;
 
 /// An INVITE that is cancelled after this many T1 without any answer had a silent server: the time for its
@@ -259,6 +259,7 @@ impl Endpoint {
     pub(super) fn receive_response(
         &mut self,
         now: Instant,
+        flow: Flow,
         response: Message,
         out: &mut Vec<Event>,
     ) {
@@ -304,7 +305,7 @@ impl Endpoint {
             (Cancel::Held(reason), 100..200) => Some(reason.take()),
             _ => None,
         };
-        self.run_client(now, slot, Some(response), out);
+        self.run_client(now, slot, Some((response, flow)), out);
         if let Some(reason) = held {
             self.send_cancel(now, slot, reason, out);
         }
@@ -344,7 +345,7 @@ impl Endpoint {
         &mut self,
         now: Instant,
         slot: Slot,
-        response: Option<Message>,
+        response: Option<(Message, Flow)>,
         out: &mut Vec<Event>,
     ) {
         let mut outputs = std::mem::take(&mut self.machine_out);
@@ -366,10 +367,10 @@ impl Endpoint {
                 Output::Ack => out.extend(entry.ack.clone().map(transmit)),
                 _ if !counts => {}
                 Output::PassUp => {
-                    let Some(response) = response.take() else { continue };
+                    let Some((response, flow)) = response.take() else { continue };
                     is_left = self.is_refused(now, slot, &response, out);
                     if !is_left {
-                        self.pass_up(slot, response, out);
+                        self.pass_up(slot, flow, response, out);
                     }
                 }
                 Output::TimedOut => {
@@ -387,7 +388,7 @@ impl Endpoint {
         }
     }
 
-    fn pass_up(&mut self, slot: Slot, response: Message, out: &mut Vec<Event>) {
+    fn pass_up(&mut self, slot: Slot, flow: Flow, response: Message, out: &mut Vec<Event>) {
         let Some(entry) = self.clients.get_mut(&slot) else { return };
         let is_accepted = matches!(&entry.machine, ClientMachine::Invite(machine)
             if machine.state == client_invite::State::Accepted);
@@ -397,7 +398,7 @@ impl Endpoint {
             entry.accepted = Some(call_id);
         }
         let (client, owner) = (ClientKey(slot.id), entry.owner);
-        out.push(Event::Response { client, owner, response });
+        out.push(Event::Response { client, owner, response, flow });
     }
 
     /// Forgets a transaction that is over, or schedules it.

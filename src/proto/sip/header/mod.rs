@@ -83,6 +83,7 @@ names! {
     Subject = "Subject", b's';
     ContentDisposition = "Content-Disposition";
     ContentEncoding = "Content-Encoding", b'e';
+    ServiceRoute = "Service-Route";
     SessionExpires = "Session-Expires", b'x';
     MinSe = "Min-SE";
     RSeq = "RSeq";

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::flow::Pulse;
 use crate::proto::sip::auth::client::{Account, Credentials};
 use crate::proto::sip::endpoint::{ClientKey, Failure};
 use crate::proto::sip::header::HeaderName;
@@ -10,7 +11,7 @@ use crate::proto::sip::header::values::delta_seconds;
 use crate::proto::sip::message::build::Builder;
 use crate::proto::sip::message::{Message, Packet};
 use crate::proto::sip::method::Method;
-use crate::proto::sip::transport::NextHop;
+use crate::proto::sip::transport::{Flow, NextHop};
 use crate::proto::sip::uri::Uri;
 use crate::proto::time::Instant;
 use crate::proto::token::Tokens;
@@ -19,6 +20,12 @@ use crate::proto::token::Tokens;
 const RETRY_MIN: Duration = Duration::from_secs(15);
 /// The longest pause: a wrong password is tried this slowly, but it is tried.
 const RETRY_MAX: Duration = Duration::from_secs(600);
+/// The soonest and the latest share of what was granted at which it is refreshed, in percent: early enough that one lost
+/// REGISTER does not lose the registration, and spread, so that a carrier that restarted does not have all of us back in
+/// the same second every time (RFC 5626 §4.5).
+const REFRESH_PERCENT: (u64, u64) = (70, 90);
+/// Values of a Service-Route that are kept; a longer one is passed over as a whole.
+const ROUTES_MAX: usize = 8;
 
 /// What a registration is made with.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -29,12 +36,16 @@ pub struct Wish {
     pub aor: String,
     /// Our Contact URI.
     pub contact: String,
-    /// Where to.
-    pub hop: NextHop,
+    /// Where to: the next one when one fails.
+    pub hops: Vec<NextHop>,
     /// Our account.
     pub account: Account,
     /// How long to ask for.
     pub expires: Duration,
+    /// Our instance and the number of this flow, if it is one (RFC 5626 §4.2).
+    pub outbound: Option<(String, u32)>,
+    /// How often the way to us is kept open by a datagram of four bytes; zero never.
+    pub keepalive: Duration,
 }
 
 /// How the registration stands.
@@ -48,6 +59,9 @@ pub enum State {
     Failed(String),
 }
 
+/// A REGISTER to be sent: its transaction, where to, the request.
+pub type Due = (ClientKey, NextHop, Packet);
+
 /// Our registration at one carrier.
 #[derive(Debug)]
 pub struct Registrant {
@@ -55,6 +69,8 @@ pub struct Registrant {
     tokens: Tokens,
     call_id: String,
     tag: String,
+    /// What tells our Contact from those of our other registrations there.
+    line: String,
     cseq: u32,
     credentials: Credentials,
     expires: Duration,
@@ -62,6 +78,13 @@ pub struct Registrant {
     client: Option<ClientKey>,
     next_at: Option<Instant>,
     pause: Duration,
+    /// Which of the hops is tried, and how many failed in a row.
+    at: usize,
+    failed: usize,
+    /// Where the last 2xx came from.
+    flow: Option<Flow>,
+    pulse: Pulse,
+    service_route: Vec<String>,
 }
 
 impl Registrant {
@@ -72,6 +95,7 @@ impl Registrant {
         Self {
             call_id: tokens.call_id(),
             tag: tokens.tag(),
+            line: tokens.tag(),
             cseq: 0,
             credentials: Credentials::new(wish.account.clone()),
             expires: wish.expires,
@@ -79,6 +103,11 @@ impl Registrant {
             client: None,
             next_at: Some(now),
             pause: RETRY_MIN,
+            at: 0,
+            failed: 0,
+            flow: None,
+            pulse: Pulse::default(),
+            service_route: Vec::new(),
             tokens,
             wish,
         }
@@ -96,37 +125,113 @@ impl Registrant {
         &self.state
     }
 
+    /// The hop that it is made at, or tried at.
+    #[must_use]
+    pub fn hop(&self) -> Option<&NextHop> {
+        self.wish.hops.get(self.at)
+    }
+
+    /// The routes that requests to the carrier take first (RFC 3608 §5).
+    #[must_use]
+    pub fn service_route(&self) -> &[String] {
+        &self.service_route
+    }
+
+    /// Where the carrier answered from.
+    #[must_use]
+    pub const fn flow(&self) -> Option<&Flow> {
+        self.flow.as_ref()
+    }
+
     /// Is this transaction its own?
     #[must_use]
     pub fn owns(&self, client: ClientKey) -> bool {
         self.client == Some(client)
     }
 
+    /// Is this Request-URI the Contact that we registered here, and at no other carrier?
+    #[must_use]
+    pub fn is_called(&self, uri: &Uri<'_>) -> bool {
+        uri.params.raw("line").flatten() == Some(self.line.as_str())
+    }
+
     /// When it next wants [`Self::handle_timeout`].
     #[must_use]
-    pub const fn next_timeout(&self) -> Option<Instant> {
-        self.next_at
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.next_at.into_iter().chain(self.pulse.next_timeout()).min()
     }
 
-    /// Sends what is due: the key of the transaction, where to, the REGISTER.
-    pub fn handle_timeout(&mut self, now: Instant) -> Option<(ClientKey, NextHop, Packet)> {
-        self.next_at.take_if(|at| *at <= now)?;
-        Some(self.register())
+    /// Sends what is due; a ping goes where the flow says.
+    pub fn handle_timeout(&mut self, now: Instant) -> (Option<Due>, Option<(Flow, Vec<u8>)>) {
+        let ping = self.flow.and_then(|flow| match self.pulse.beat(now, &mut self.tokens) {
+            Ok(ping) => ping.map(|bytes| (flow, bytes)),
+            Err(words) => {
+                self.lost(now, words);
+                None
+            }
+        });
+        let due = self.next_at.take_if(|at| *at <= now).and_then(|_| self.register(self.expires));
+        (due, ping)
     }
 
-    fn register(&mut self) -> (ClientKey, NextHop, Packet) {
+    /// An answer to one of our pings, perhaps.
+    pub fn pong(&mut self, now: Instant, flow: &Flow, bytes: &[u8]) -> bool {
+        let is_here = self.flow.as_ref().is_some_and(|own| own.remote == flow.remote);
+        match is_here.then(|| self.pulse.pong(now, bytes)) {
+            Some(Ok(is_ours)) => is_ours,
+            Some(Err(words)) => {
+                self.lost(now, words);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// A connection is gone; if it was the one that the carrier calls us on, a new one is made at once. True if so.
+    pub fn connection_closed(&mut self, now: Instant, connection: u64) -> bool {
+        let is_ours = self.flow.as_ref().is_some_and(|flow| flow.connection == connection);
+        if is_ours {
+            self.lost(now, "the connection was closed");
+        }
+        is_ours
+    }
+
+    fn lost(&mut self, now: Instant, words: &str) {
+        self.flow = None;
+        self.pulse = Pulse::default();
+        self.state = State::Failed(words.to_owned());
+        // What is under way will tell by itself.
+        if self.client.is_none() {
+            self.next_at = Some(now);
+        }
+    }
+
+    /// The REGISTER that ends it, if the carrier knows us: it need not find out by itself. Nothing follows on it.
+    pub fn leave(&mut self) -> Option<Due> {
+        self.next_at = None;
+        let is_known = self.state == State::Registered;
+        if is_known { self.register(Duration::ZERO) } else { None }
+    }
+
+    fn register(&mut self, expires: Duration) -> Option<Due> {
+        let hop = self.hop()?.clone();
         self.cseq += 1;
         let wish = &self.wish;
+        let mut contact =
+            format!("<{};line={}>;expires={}", wish.contact, self.line, expires.as_secs());
+        let mut supported = "path".to_owned();
+        if let Some((instance, reg_id)) = &wish.outbound {
+            contact.push_str(&format!(";+sip.instance=\"<{instance}>\";reg-id={reg_id}"));
+            supported.push_str(", outbound");
+        }
         let mut builder = Builder::request(&Method::Register, &wish.registrar)
             .header(HeaderName::MaxForwards, 70)
             .header(HeaderName::From, format_args!("<{}>;tag={}", wish.aor, self.tag))
             .header(HeaderName::To, format_args!("<{}>", wish.aor))
             .header(HeaderName::CallId, &self.call_id)
             .header(HeaderName::CSeq, format_args!("{} REGISTER", self.cseq))
-            .header(
-                HeaderName::Contact,
-                format_args!("<{}>;expires={}", wish.contact, self.expires.as_secs()),
-            );
+            .header(HeaderName::Supported, supported)
+            .header(HeaderName::Contact, contact);
         for (name, value) in
             self.credentials.headers("REGISTER", &wish.registrar, b"", &mut self.tokens)
         {
@@ -134,27 +239,16 @@ impl Registrant {
         }
         let client = ClientKey(self.tokens.next_u64());
         self.client = Some(client);
-        (client, wish.hop.clone(), builder.finish())
+        Some((client, hop, builder.finish()))
     }
 
-    /// The carrier answered. Gives the next REGISTER where one follows at once.
-    pub fn answered(
-        &mut self,
-        now: Instant,
-        response: &Message,
-    ) -> Option<(ClientKey, NextHop, Packet)> {
+    /// The carrier answered, from there. Gives the next REGISTER where one follows at once.
+    pub fn answered(&mut self, now: Instant, response: &Message, flow: &Flow) -> Option<Due> {
         match response.status() {
             100..200 => return None,
-            200..300 => {
-                self.credentials.accepted();
-                let granted = self.granted(response);
-                self.pause = RETRY_MIN;
-                self.state = State::Registered;
-                // Early enough that one lost REGISTER does not lose the registration.
-                self.next_at = Some(now + granted.mul_f64(0.8).max(Duration::from_secs(5)));
-            }
+            200..300 => self.accepted(now, response, flow),
             401 | 407 if self.credentials.challenged(response).is_ok() => {
-                return Some(self.register());
+                return self.register(self.expires);
             }
             423 => {
                 let least =
@@ -162,7 +256,7 @@ impl Registrant {
                 let least = Duration::from_secs(least.unwrap_or(0).into());
                 if least > self.expires {
                     self.expires = least;
-                    return Some(self.register());
+                    return self.register(self.expires);
                 }
                 self.failed(
                     now,
@@ -170,36 +264,84 @@ impl Registrant {
                     None,
                 );
             }
-            status => {
-                let after =
-                    response.text(HeaderName::RetryAfter).and_then(|value| delta_seconds(&value));
-                let after = after.map(|seconds| Duration::from_secs(seconds.into()));
-                let words = match status {
-                    401 | 403 | 407 => {
-                        format!("{status} {}: check user and secret", response.reason())
-                    }
-                    _ => format!("{status} {}", response.reason()),
-                };
-                // The next attempt starts afresh: the configuration at the carrier may have been mended.
-                self.credentials = Credentials::new(self.wish.account.clone());
-                self.failed(now, words, after);
-            }
+            status => self.refused(now, status, response),
         }
         self.client = None;
         None
     }
 
+    fn accepted(&mut self, now: Instant, response: &Message, flow: &Flow) {
+        self.credentials.accepted();
+        let granted = self.granted(response);
+        self.pause = RETRY_MIN;
+        self.failed = 0;
+        self.state = State::Registered;
+        let (soonest, latest) = REFRESH_PERCENT;
+        let percent = soonest + self.tokens.below(latest - soonest + 1);
+        let span = granted.mul_f64(percent as f64 / 100.0);
+        self.next_at = Some(now + span.max(Duration::from_secs(5)));
+        let routes = response.list(HeaderName::ServiceRoute);
+        let is_usable = routes.len() <= ROUTES_MAX
+            && routes.iter().all(|route| {
+                let address = NameAddr::parse(route).ok();
+                // Without `lr` it would have to stand in the Request-URI; nobody sends that today.
+                let uri = address.as_ref().and_then(NameAddr::parsed_uri);
+                uri.is_some_and(|uri| uri.params.has("lr") && uri.next_hop().is_some())
+            });
+        self.service_route = if is_usable { routes } else { Vec::new() };
+        let is_flow =
+            self.wish.outbound.is_some() && response.lists(HeaderName::Require, "outbound");
+        if self.flow.replace(*flow) != Some(*flow) {
+            self.pulse = Pulse::new(now, flow, self.wish.keepalive, is_flow);
+        }
+    }
+
+    fn refused(&mut self, now: Instant, status: u16, response: &Message) {
+        let after = response.text(HeaderName::RetryAfter).and_then(|value| delta_seconds(&value));
+        let after = after.map(|seconds| Duration::from_secs(seconds.into()));
+        let words = match status {
+            401 | 403 | 407 => {
+                format!("{status} {}: check user and secret", response.reason())
+            }
+            _ => format!("{status} {}", response.reason()),
+        };
+        // The next attempt starts afresh: the configuration at the carrier may have been mended.
+        self.credentials = Credentials::new(self.wish.account.clone());
+        // Another server of the carrier's may be well; what is wrong with our account is wrong at all of them.
+        if matches!(status, 408 | 500..600) {
+            return self.failed_here(now, words, after);
+        }
+        self.failed(now, words, after);
+    }
+
     /// The REGISTER got no answer or could not be sent.
     pub fn unanswered(&mut self, now: Instant, why: Failure) {
+        let place = self.hop().map(ToString::to_string).unwrap_or_default();
         let words = match why {
-            Failure::TimedOut => format!("no answer from {}", self.wish.hop),
-            Failure::Transport => format!("{} cannot be reached", self.wish.hop),
+            Failure::TimedOut => format!("no answer from {place}"),
+            Failure::Transport => format!("{place} cannot be reached"),
         };
         self.client = None;
-        self.failed(now, words, None);
+        self.failed_here(now, words, None);
+    }
+
+    /// It failed at this hop: the next one is tried at once, and after the last of them there is a pause.
+    fn failed_here(&mut self, now: Instant, words: String, after: Option<Duration>) {
+        let count = self.wish.hops.len().max(1);
+        self.at = (self.at + 1) % count;
+        self.failed += 1;
+        if self.failed.is_multiple_of(count) {
+            return self.failed(now, words, after);
+        }
+        self.flow = None;
+        self.pulse = Pulse::default();
+        self.state = State::Failed(words);
+        self.next_at = Some(now);
     }
 
     fn failed(&mut self, now: Instant, words: String, after: Option<Duration>) {
+        self.flow = None;
+        self.pulse = Pulse::default();
         self.state = State::Failed(words);
         self.next_at = Some(now + after.unwrap_or(self.pause).min(RETRY_MAX));
         self.pause = (self.pause * 2).min(RETRY_MAX);

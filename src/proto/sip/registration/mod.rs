@@ -1,6 +1,7 @@
 //! The registrar (RFC 3261 §10.3, with RFC 3327 Path and RFC 5626 instances).
 
 pub mod client;
+mod flow;
 pub mod gruu;
 #[cfg(test)]
 mod tests;

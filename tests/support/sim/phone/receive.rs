@@ -4,6 +4,9 @@ use super::*;
 
 impl Phone {
     pub fn receive(&mut self, now: u64, bytes: &[u8]) {
+        if bytes.trim_ascii().is_empty() || bytes.starts_with(&[0, 1]) {
+            return self.pings.push((now, bytes.to_vec()));
+        }
         let text = Text::read(bytes);
         self.got.push((now, text.clone()));
         if text.is_request() {

@@ -1,0 +1,268 @@
+//! Our registrations at carriers: several servers, the way back kept open, routes that the carrier names.
+
+use std::time::Duration;
+
+use tandem::proto::nat::stun;
+use tandem::proto::sip::transport::{Flow, Transport};
+use tandem::switch::snapshot::{Secret, Snapshot, TrunkMode};
+
+use crate::scene::heard;
+use crate::sim::office::{number, office, peer, route, trunk};
+use crate::sim::phone::{Reply, ok, ring};
+use crate::sim::world::{PhoneId, World};
+
+const FIRST: &str = "203.0.113.31:5060";
+const SECOND: &str = "203.0.113.32:5060";
+
+/// A trunk that registers as `acme` at two servers.
+fn registered() -> Snapshot {
+    let mut snapshot = office();
+    let mut own = trunk("sipco", TrunkMode::Register, &[FIRST, SECOND]);
+    own.user = Some("acme".into());
+    own.secret = Secret("s3cret".into());
+    own.registrar = Some(peer("sipco.example"));
+    snapshot.trunks = vec![own];
+    snapshot.numbers = vec![number("acme", "sipco", "1001")];
+    snapshot.routes = vec![route("out", "^0(.+)$", &["sipco"], None)];
+    snapshot
+}
+
+fn granted() -> Reply {
+    Reply::status(200).header("Expires: 600")
+}
+
+fn state(w: &World, name: &str) -> (&'static str, String) {
+    let views = w.board.trunks(w.instant());
+    let view = views.into_iter().find(|view| view.name == name).unwrap();
+    (view.state, view.reason)
+}
+
+/// Dials the Contact that was registered, as the carrier has it.
+fn call_contact(w: &mut World, from: PhoneId, contact: &str) {
+    let (user, domain) = contact.split_once('@').unwrap();
+    let before = std::mem::replace(&mut w[from].domain, domain.to_owned());
+    w.dial(from, user);
+    w[from].domain = before;
+    w.run_for(1_000);
+}
+
+/// Row 65: a server that is away, and one that says 5xx, is left for the next one at once; nothing is tried for ever.
+#[test]
+fn row_065_the_next_server_is_tried_when_one_fails() {
+    for is_silent in [true, false] {
+        let mut w = World::new(registered());
+        let (first, second) = (w.party("first", FIRST), w.party("second", SECOND));
+        if is_silent {
+            w[first].habits.answers = false;
+        } else {
+            w[first].habits.on_method = vec![("REGISTER", Reply::status(500))];
+        }
+        w[second].habits.on_method = vec![("REGISTER", granted())];
+        w.run_for(33_000);
+        let (state, reason) = state(&w, "sipco");
+        assert_eq!(state, "up");
+        assert!(reason.contains(SECOND), "{reason}");
+        assert_eq!(w[second].requests("REGISTER").len(), 1);
+    }
+    // If none of them is well, there is a pause after each round.
+    let mut w = World::new(registered());
+    for at in [FIRST, SECOND] {
+        let id = w.party(at, at);
+        w[id].habits.on_method = (0..9).map(|_| ("REGISTER", Reply::status(503))).collect();
+    }
+    w.run_for(14_000);
+    let asked = w.wires.iter().filter(|wire| wire.text.is("REGISTER")).count();
+    assert_eq!(asked, 2, "one round");
+}
+
+/// Row 66: requests take the way that the carrier named, whatever server we registered at.
+#[test]
+fn row_066_a_service_route_is_taken_by_later_requests() {
+    let mut w = World::new(registered());
+    let a = w.phone("1001");
+    let first = w.party("first", FIRST);
+    let edge = w.party("edge", "203.0.113.77:5060");
+    w[edge].habits.on_invite = vec![(20, ring()), (200, ok())];
+    let routes = "Service-Route: <sip:203.0.113.77;lr>, <sip:core.sipco.example;lr>";
+    w[first].habits.on_method = vec![("REGISTER", granted().header(routes))];
+    w.run_for(1_000);
+    w.dial(a, "0123");
+    w.run_for(1_000);
+    assert_eq!(heard(&w), (true, true));
+    let invite = w[edge].requests("INVITE")[0];
+    assert_eq!(invite.uri(), "sip:123@sipco.example".replace("123", "0123"));
+    let all: Vec<_> = invite.all("Route").collect();
+    assert_eq!(all.join(", "), "<sip:203.0.113.77;lr>, <sip:core.sipco.example;lr>");
+    w.hang_up(a);
+    w.assert_empty();
+    // The next 200 without one takes it back; one that would need strict routing is passed over.
+    for header in ["X: y", "Service-Route: <sip:203.0.113.77>"] {
+        let mut w = World::new(registered());
+        let (a, first) = (w.phone("1001"), w.party("first", FIRST));
+        w[first].habits.on_method = vec![("REGISTER", granted().header(header))];
+        w[first].habits.on_invite = vec![(20, ring()), (200, ok())];
+        w.run_for(1_000);
+        w.dial(a, "0123");
+        w.run_for(1_000);
+        assert_eq!(w[first].requests("INVITE")[0].all("Route").count(), 0);
+        w.hang_up(a);
+        w.assert_empty();
+    }
+}
+
+/// Row 67: two accounts at one carrier share its addresses; each call comes by the one that was called.
+#[test]
+fn row_067_two_accounts_at_one_carrier_are_told_apart() {
+    let mut snapshot = registered();
+    let mut other = snapshot.trunks[0].clone();
+    other.name = "sipco-2".into();
+    other.user = Some("beta".into());
+    for (trunk, at) in snapshot.trunks.iter_mut().zip([FIRST, FIRST]) {
+        trunk.peers = vec![peer(at)];
+    }
+    other.peers = vec![peer(FIRST)];
+    snapshot.trunks.push(other);
+    snapshot.numbers.push(number("beta", "sipco-2", "1002"));
+    let mut w = World::new(snapshot);
+    let phones = ["1001", "1002"].map(|extension| w.phone(extension));
+    for phone in phones {
+        w[phone].habits.on_invite = vec![(20, ring()), (200, ok())];
+    }
+    let first = w.party("first", FIRST);
+    w[first].habits.on_method = vec![("REGISTER", granted()), ("REGISTER", granted())];
+    w.run_for(20_000);
+    let contacts: Vec<_> = w[first]
+        .requests("REGISTER")
+        .iter()
+        .map(|text| crate::sim::text::uri_of(text.get("Contact")).replacen("sip:", "", 1))
+        .collect();
+    for (user, name) in [("beta", "sipco-2"), ("acme", "sipco")] {
+        let contact = contacts.iter().find(|contact| contact.starts_with(user)).unwrap();
+        call_contact(&mut w, first, contact);
+        assert_eq!(heard(&w), (true, true), "{user}");
+        w.hang_up(first);
+        w.run_for(40_000);
+        assert_eq!(w.records.last().unwrap().began.trunk, name);
+    }
+    w.assert_empty();
+}
+
+/// The registration is spread: a carrier that restarted does not have everybody back in the same second.
+#[test]
+fn row_064_refreshes_are_spread() {
+    let mut snapshot = registered();
+    for index in 0..20 {
+        let mut more = snapshot.trunks[0].clone();
+        (more.name, more.user) = (format!("sipco-{index}"), Some(format!("user-{index}")));
+        snapshot.trunks.push(more);
+    }
+    let mut w = World::new(snapshot);
+    let first = w.party("first", FIRST);
+    w[first].habits.on_method = (0..60).map(|_| ("REGISTER", granted())).collect();
+    w.run_for(599_000);
+    let refreshes =
+        w[first].got.iter().filter(|(at, text)| text.is("REGISTER") && *at > 10_000_000);
+    let at: Vec<_> = refreshes.map(|(at, _)| at / 1_000_000).collect();
+    assert_eq!(at.len(), 21, "each once before it ends");
+    let (soonest, latest) = (at.iter().min().unwrap(), at.iter().max().unwrap());
+    assert!(*soonest >= 420 && *latest <= 541 && latest - soonest > 60, "{at:?}");
+}
+
+/// Row 39: a NAT that sees four bytes every 25 s keeps the way back open, as long as the carrier knows us.
+#[test]
+fn row_039_the_way_back_is_kept_open() {
+    let mut snapshot = registered();
+    snapshot.trunks[0].keepalive = Duration::from_secs(25);
+    let mut w = World::new(snapshot);
+    let first = w.party("first", FIRST);
+    w[first].habits.on_method = vec![("REGISTER", granted())];
+    w.run_for(101_000);
+    let pings: Vec<_> =
+        w[first].pings.iter().map(|(at, bytes)| (at / 1_000_000, &bytes[..])).collect();
+    let line_ends = &b"\r\n\r\n"[..];
+    assert_eq!(pings, [25, 50, 75, 100].map(|at| (at, line_ends)));
+    w.run_for(500_000);
+    assert_eq!(w[first].requests("REGISTER").len(), 2, "and nothing else came of it");
+}
+
+/// A carrier that keeps flows answers STUN on them (RFC 5626 §4.4.2, §5.4): if it does not, or sees us at another address,
+/// the flow is broken and we register anew.
+#[test]
+fn row_039_a_flow_that_does_not_answer_is_made_anew() {
+    for is_moved in [false, true] {
+        let mut snapshot = registered();
+        snapshot.trunks[0].keepalive = Duration::from_secs(25);
+        snapshot.trunks[0].outbound = true;
+        let mut w = World::new(snapshot);
+        let first = w.party("first", FIRST);
+        let granted = || granted().header("Require: outbound");
+        w[first].habits.on_method = (0..4).map(|_| ("REGISTER", granted())).collect();
+        w.run_for(25_500);
+        let asked = w[first].requests("REGISTER")[0].get("Contact").to_owned();
+        assert!(
+            asked.contains(";reg-id=1") && asked.contains("+sip.instance=\"<urn:uuid:"),
+            "{asked}"
+        );
+        let answer = |w: &mut World, seen: &str| {
+            let (_, request) = w[first].pings.last().unwrap().clone();
+            let bytes = stun::binding_response(&request, seen.parse().unwrap()).unwrap();
+            let (remote, now) = (w[first].at, w.instant());
+            let local = w[first].us;
+            let flow =
+                Flow { transport: Transport::Udp, listener: 0, local, remote, connection: 0 };
+            w.with_board(|board, out| board.receive(now, flow, &bytes, out));
+        };
+        answer(&mut w, "198.51.100.9:5060");
+        w.run_for(25_500);
+        assert_eq!(w[first].pings.len(), 2);
+        if is_moved {
+            answer(&mut w, "198.51.100.9:1024");
+        } else {
+            w.run_for(6_000);
+            assert_eq!(w[first].pings.len(), 4, "three in a row");
+        }
+        w.run_for(1_000);
+        assert_eq!(w[first].requests("REGISTER").len(), 2);
+        assert_eq!(state(&w, "sipco").0, "up");
+        let words: Vec<_> = w
+            .events
+            .iter()
+            .map(|(kind, _)| *kind)
+            .filter(|kind| kind.starts_with("trunk"))
+            .collect();
+        assert_eq!(words, ["trunk.up", "trunk.down", "trunk.up"]);
+    }
+}
+
+/// The connection that the carrier calls us on is closed: it has another one before it needs it.
+#[test]
+fn a_lost_connection_is_made_anew_at_once() {
+    let mut snapshot = registered();
+    snapshot.trunks[0].peers = vec![peer(&format!("tcp:{FIRST}"))];
+    let mut w = World::new(snapshot);
+    let first = w.party("first", FIRST);
+    w[first].is_tcp = true;
+    w[first].habits.on_method = vec![("REGISTER", granted()), ("REGISTER", granted())];
+    w.run_for(5_000);
+    assert_eq!(state(&w, "sipco").0, "up");
+    w.break_connection(first);
+    w.run_for(1_000);
+    assert_eq!(w[first].requests("REGISTER").len(), 2);
+    assert_eq!(state(&w, "sipco").0, "up");
+}
+
+/// A daemon that stops in order tells the carrier, with the credentials that it has.
+#[test]
+fn a_daemon_that_stops_takes_its_registration_back() {
+    let mut w = World::new(registered());
+    let first = w.party("first", FIRST);
+    w[first].habits.on_method = vec![("REGISTER", granted())];
+    w.run_for(5_000);
+    let now = w.instant();
+    w.with_board(|board, out| board.leave(now, out));
+    w.run_for(1_000);
+    let all = w[first].requests("REGISTER");
+    assert_eq!(all.len(), 2);
+    assert!(all[1].get("Contact").ends_with("expires=0"), "{}", all[1].get("Contact"));
+    assert_eq!(all[1].call_id(), all[0].call_id());
+}
