@@ -16,6 +16,7 @@ mod baresip;
 mod crash;
 mod lamps;
 mod nat;
+mod provisioning;
 mod scanner;
 mod sipp;
 mod stories;
