@@ -94,8 +94,8 @@ pub struct PhoneRow {
     pub contacts: Vec<ContactRow>,
 }
 
-/// One phone with everything that is typed into a device.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+/// One phone with everything that is typed into a device. It may hold the password, so it has no `Debug`.
+#[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct PhoneDetail {
     /// What others dial.
     pub extension: String,
@@ -129,8 +129,8 @@ pub struct PhoneDetail {
     pub url: Option<String>,
 }
 
-/// The answer to `phone.provision`.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+/// The answer to `phone.provision`. It is worth the password, so it has no `Debug`.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ProvisionReply {
     /// Whose it is.
     pub extension: String,

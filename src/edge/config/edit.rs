@@ -59,8 +59,7 @@ impl fmt::Display for EditError {
 
 impl std::error::Error for EditError {}
 
-/// A change that is in place, and can be taken back.
-#[derive(Debug)]
+/// A change that is in place, and can be taken back. It holds passwords, so it has no `Debug`.
 pub struct Edited {
     path: PathBuf,
     before: Option<String>,
@@ -251,6 +250,76 @@ mod tests {
         }
         let inline = "phone = [{ extension = \"1001\", secret = \"a\" }]\n";
         assert_eq!(with_secret(inline, "1001", "b").unwrap(), inline.replace("\"a\"", "\"b\""));
+    }
+
+    /// A folder that is gone after the test.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new() -> Self {
+            let name = format!("tandem-edit-{:016x}", crate::edge::entropy::seed().unwrap());
+            let folder = Self(std::env::temp_dir().join(name));
+            fs::create_dir_all(&folder.0).unwrap();
+            let tandem = "[sip]\nlisten = [\"udp:127.0.0.1:5060\"]\n";
+            fs::write(folder.0.join("tandem.toml"), tandem).unwrap();
+            folder
+        }
+
+        fn phones(&self) -> Option<String> {
+            fs::read_to_string(self.0.join("phones.toml")).ok()
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn carol(extension: &str) -> NewPhone<'_> {
+        NewPhone { extension, name: None, secret: "otter-M3v8k-cedar", brand: None, mac: None }
+    }
+
+    #[test]
+    fn a_change_is_taken_back_unless_somebody_else_changed_the_file() {
+        let folder = Folder::new();
+        let edited =
+            add_phone(&folder.0, &carol("1003")).map_err(|error| error.to_string()).unwrap();
+        assert!(folder.phones().is_some());
+        let busy = add_phone(&folder.0, &carol("1004")).err();
+        assert!(matches!(busy, Some(EditError::Busy(_))), "one change at a time");
+        edited.undo().unwrap();
+        assert_eq!(folder.phones(), None, "there was no such file");
+        fs::write(folder.0.join("phones.toml"), TEXT).unwrap();
+        let edited = reset_secret(&folder.0, "1002", "otter-M3v8k-cedar").ok().unwrap();
+        assert_ne!(folder.phones().as_deref(), Some(TEXT));
+        edited.undo().unwrap();
+        assert_eq!(folder.phones().as_deref(), Some(TEXT));
+        let edited = reset_secret(&folder.0, "1002", "otter-M3v8k-cedar").ok().unwrap();
+        fs::write(folder.0.join("phones.toml"), "# theirs\n").unwrap();
+        assert!(matches!(edited.undo(), Err(EditError::Busy(_))));
+        assert_eq!(folder.phones().as_deref(), Some("# theirs\n"));
+    }
+
+    #[test]
+    fn a_link_is_kept_and_the_mode_of_the_file_too() {
+        let folder = Folder::new();
+        let real = folder.0.join("real");
+        fs::create_dir(&real).unwrap();
+        fs::write(real.join("phones.toml"), TEXT).unwrap();
+        fs::set_permissions(real.join("phones.toml"), fs::Permissions::from_mode(0o640)).unwrap();
+        let link = folder.0.join("phones.toml");
+        std::os::unix::fs::symlink(real.join("phones.toml"), &link).unwrap();
+        drop(add_phone(&folder.0, &carol("1003")).ok().unwrap());
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert!(folder.phones().unwrap().contains("1003"));
+        assert_eq!(fs::metadata(&link).unwrap().mode() & 0o777, 0o640);
+        assert_eq!(fs::read_dir(&real).unwrap().count(), 1, "nothing is left over");
+        // What the check refuses changes nothing.
+        let before = folder.phones();
+        let refused = add_phone(&folder.0, &carol("1003")).err();
+        assert!(matches!(refused, Some(EditError::Configuration(_))));
+        assert_eq!(folder.phones(), before);
     }
 
     #[test]

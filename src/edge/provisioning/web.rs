@@ -97,6 +97,8 @@ pub enum Fetched {
     Silence,
     /// There is no such token, or no such file, or it is not for this device: nobody is told which.
     Nothing,
+    /// This phone asked too often of late.
+    TooMany,
     /// A file, to be made from these.
     File {
         /// The templates in force.
@@ -113,6 +115,7 @@ impl fmt::Debug for Fetched {
         f.write_str(match self {
             Self::Silence => "Silence",
             Self::Nothing => "Nothing",
+            Self::TooMany => "TooMany",
             Self::File { .. } => "File",
         })
     }
@@ -340,12 +343,15 @@ async fn answer(
         Some(Fetched::Silence) => Err(Silence),
         Some(Fetched::Nothing) => Ok(plain(StatusCode::NOT_FOUND, "Not found")),
         Some(Fetched::File { templates, values, file }) => Ok(made(&templates, &values, file)),
-        None => {
-            let mut answer = plain(StatusCode::SERVICE_UNAVAILABLE, "Busy");
-            answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
-            Ok(answer)
-        }
+        Some(Fetched::TooMany) => Ok(later(StatusCode::TOO_MANY_REQUESTS, "Too often")),
+        None => Ok(later(StatusCode::SERVICE_UNAVAILABLE, "Busy")),
     }
+}
+
+fn later(status: StatusCode, words: &str) -> Response<String> {
+    let mut answer = plain(status, words);
+    answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
+    answer
 }
 
 fn made(templates: &Templates, values: &Values, file: File) -> Response<String> {

@@ -14,10 +14,15 @@ use crate::edge::command::reply::{PhoneDetail, ProvisionReply};
 use crate::edge::config::Loaded;
 use crate::edge::provisioning::{self, Ask, Fetched, File, Found, Tokens, Values};
 use crate::edge::store::{Store, StoreError};
+use crate::switch::guard::bucket::{Bucket, Rate};
 use crate::switch::snapshot::Phone;
 
 /// How long the database may take to keep a token before its address is told.
 const KEEP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often one phone may ask, once its token is right: a start takes a handful of files. Each is an event, so a phone
+/// that starts again and again must not drive all others out of the stream.
+const FETCHES: Rate = Rate::new(30, 30);
 
 /// What the task holds for phones that fetch their files.
 #[derive(Debug)]
@@ -26,6 +31,8 @@ pub struct Desk {
     pub tokens: Tokens,
     /// The certificates that the server shows.
     pub certificates: watch::Sender<Option<Arc<ServerConfig>>>,
+    /// By extension; at most one for each phone.
+    fetches: HashMap<String, Bucket>,
     fetched: u64,
     refused: u64,
 }
@@ -42,7 +49,7 @@ impl Desk {
             store.token_set(extension, None)?;
         }
         let (certificates, _) = watch::channel(loaded.tls.web());
-        Ok(Self { tokens, certificates, fetched: 0, refused: 0 })
+        Ok(Self { tokens, certificates, fetches: HashMap::new(), fetched: 0, refused: 0 })
     }
 
     /// Files that phones fetched, and requests for one that were refused, since the start.
@@ -195,6 +202,12 @@ impl SwitchboardTask {
             self.refuse_fetch(source);
             return None;
         };
+        let now = self.tools.clock.now();
+        let bucket = self.desk.fetches.entry(phone.extension.clone()).or_default();
+        if !bucket.take(now, FETCHES) {
+            self.desk.refused += 1;
+            return Some(Fetched::TooMany);
+        }
         let told = |kind, name: &str| {
             let (extension, from) = (&phone.extension, source.to_string());
             let brand = phone.device.brand.word();
@@ -237,6 +250,8 @@ impl SwitchboardTask {
                 tracing::error!(%error, "a token is not forgotten");
             }
         }
+        let snapshot = self.switchboard.snapshot();
+        self.desk.fetches.retain(|extension, _| snapshot.phone(extension).is_some());
         let _ = self.desk.certificates.send(self.loaded.tls.web());
     }
 }
