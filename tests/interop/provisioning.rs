@@ -18,7 +18,7 @@ struct House {
     web: u16,
 }
 
-/// A daemon that phones reach under TLS, by SIP and by HTTP; 1003 to 1005 are desk phones with XML files.
+/// A daemon that phones reach under TLS, by SIP and by HTTP; 1003 to 1006 are desk phones with XML files.
 fn house() -> House {
     let authority = Authority::new();
     let [udp, sip_tls, web] = [free_port(), free_port(), free_port()];
