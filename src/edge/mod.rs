@@ -9,6 +9,7 @@ pub mod control;
 pub mod entropy;
 pub mod log;
 pub mod media_io;
+pub mod provisioning;
 pub mod sip_io;
 pub mod store;
 pub mod supervisor;

@@ -12,9 +12,10 @@ use super::clock::Clock;
 use super::config::Loaded;
 use super::control::{ControlServer, EventLog};
 use super::media_io::{MediaConfig, MediaPlane, PortRange};
+use super::provisioning::{Ask, WebServer};
 use super::sip_io::SipIo;
 use super::store::Store;
-use super::switchboard_task::{self, OUTPUTS_MAX, Setup, restored};
+use super::switchboard_task::{self, Desk, OUTPUTS_MAX, Setup, restored};
 use super::{config, entropy};
 use crate::proto::sip::registration::Binding;
 use crate::switch::switchboard::Switchboard;
@@ -24,6 +25,8 @@ use crate::switch::switchboard::Switchboard;
 const MEDIA_EVENTS_MAX: usize = 16_384;
 /// Commands of all control connections. When it is full a command is answered "busy".
 const COMMANDS_MAX: usize = 256;
+/// What the provisioning server asks. When it is full a phone is answered 503 and comes again.
+const ASKS_MAX: usize = 256;
 /// How long the database may take for what is queued at the end.
 const STORE_CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -53,6 +56,9 @@ pub enum StartError {
 ///
 /// See [`StartError`]; nothing is left open.
 pub async fn run(paths: Paths) -> Result<(), StartError> {
+    // Told to commands, which run elsewhere.
+    let config = std::path::absolute(&paths.config).unwrap_or(paths.config);
+    let paths = Paths { config, ..paths };
     let loaded = read_configuration(&paths)?;
     let clock = Clock::start();
     raise_file_limit();
@@ -76,6 +82,9 @@ pub async fn run(paths: Paths) -> Result<(), StartError> {
         switchboard: outputs_tx,
     };
     let switchboard = open_switchboard(&loaded, clock, &sip, &store)?;
+    let desk = Desk::open(&store, &loaded).map_err(|error| StartError::Open(error.to_string()))?;
+    let (asks_tx, asks) = mpsc::channel(ASKS_MAX);
+    let web = open_web(&loaded, &desk, asks_tx)?;
     log_addresses(&sip, &socket);
     let serving = tokio::spawn(control.run(commands_tx, events.clone(), control_stop));
     tokio::spawn(watch_signals(stop_tx));
@@ -93,6 +102,8 @@ pub async fn run(paths: Paths) -> Result<(), StartError> {
         commands,
         loaded,
         paths,
+        asks,
+        desk,
         stop,
         drain,
     };
@@ -102,6 +113,9 @@ pub async fn run(paths: Paths) -> Result<(), StartError> {
     let _ = serving.await;
     watchdog.abort();
     let closed = tokio::task::spawn_blocking(move || {
+        if let Some(web) = web {
+            web.stop();
+        }
         media.shutdown();
         store.close(STORE_CLOSE_TIMEOUT)
     });
@@ -176,6 +190,24 @@ fn open_media(
     };
     MediaPlane::start(&config, Arc::new(events))
         .map_err(|error| StartError::Open(format!("the media plane cannot start: {error}")))
+}
+
+/// The server of phones' files, if any is configured.
+fn open_web(
+    loaded: &Loaded,
+    desk: &Desk,
+    asks: mpsc::Sender<Ask>,
+) -> Result<Option<WebServer>, StartError> {
+    let listen = &loaded.snapshot.provisioning.listen;
+    if listen.is_empty() {
+        return Ok(None);
+    }
+    let web = WebServer::start(listen, desk.certificates.subscribe(), asks)
+        .map_err(|error| StartError::Open(error.to_string()))?;
+    for listen in &web.addresses {
+        tracing::info!(%listen, "provisioning of phones");
+    }
+    Ok(Some(web))
 }
 
 fn open_switchboard(

@@ -3,6 +3,7 @@
 mod commands;
 mod explain;
 mod media;
+mod phones;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use super::call_task::{self, MAILBOX_MAX, Told, Tools};
 use super::command::CommandRequest;
 use super::config::Loaded;
 use super::media_io::MediaEvent;
+use super::provisioning::Ask;
 use super::sip_io::{Arrival, SipIo};
 use super::store::StoredBinding;
 use super::supervisor::Paths;
@@ -27,6 +29,7 @@ use crate::switch::cause;
 use crate::switch::cdr::record::{CallId, HungUpBy};
 use crate::switch::snapshot::Snapshot;
 use crate::switch::switchboard::{Load, Output, Switchboard};
+pub use phones::Desk;
 
 /// Batches of outputs of all calls on their way here. When it is full the calls wait, which slows only
 /// them: the switchboard itself never waits for a call.
@@ -56,6 +59,10 @@ pub struct Setup {
     pub loaded: Loaded,
     /// Where it is read from, and where the last good one is kept.
     pub paths: Paths,
+    /// What the provisioning server asks.
+    pub asks: mpsc::Receiver<Ask>,
+    /// What is held for phones that fetch their files.
+    pub desk: Desk,
     /// Becomes true when the daemon is to stop.
     pub stop: watch::Receiver<bool>,
     /// How long live calls may go on after that.
@@ -76,6 +83,7 @@ struct SwitchboardTask {
     calls: HashMap<CallId, LiveCall>,
     loaded: Loaded,
     paths: Paths,
+    desk: Desk,
     out: Vec<Output>,
     overfull: u64,
     is_draining: bool,
@@ -95,6 +103,8 @@ pub async fn run(setup: Setup) {
         mut commands,
         loaded,
         paths,
+        mut asks,
+        desk,
         mut stop,
         drain,
     } = setup;
@@ -106,6 +116,7 @@ pub async fn run(setup: Setup) {
         calls: HashMap::new(),
         loaded,
         paths,
+        desk,
         out: Vec::new(),
         overfull: 0,
         is_draining: false,
@@ -125,15 +136,10 @@ pub async fn run(setup: Setup) {
             arrival = std::future::poll_fn(|cx| task.sip.poll_next(cx, &mut buffer)) => {
                 task.arrivals(arrival, &mut buffer);
             }
-            Some(first) = outputs.recv() => {
-                task.call_wants(first);
-                for _ in 0..TURN {
-                    let Ok(next) = outputs.try_recv() else { break };
-                    task.call_wants(next);
-                }
-            }
+            Some(first) = outputs.recv() => task.calls_want(first, &mut outputs),
             Some((call, event)) = media.recv() => task.media_event(CallId(call), event),
             Some(request) = commands.recv() => task.command(request),
+            Some(ask) = asks.recv() => task.web_asked(ask),
             Some(reloaded) = reloads.recv() => task.reloaded(reloaded),
             () = sleep_opt(next) => {
                 task.timeout(outputs.len());
@@ -215,6 +221,19 @@ impl SwitchboardTask {
             Arrival::Dns(question, answer) => {
                 self.switchboard.dns_answered(now, &question, &answer, &mut self.out)
             }
+        }
+    }
+
+    /// Serves what calls want, up to a turn's worth.
+    fn calls_want(
+        &mut self,
+        first: (CallId, Vec<call::Output>),
+        outputs: &mut mpsc::Receiver<(CallId, Vec<call::Output>)>,
+    ) {
+        self.call_wants(first);
+        for _ in 0..TURN {
+            let Ok(next) = outputs.try_recv() else { break };
+            self.call_wants(next);
         }
     }
 
@@ -330,6 +349,7 @@ impl SwitchboardTask {
         self.sip.set_nameservers(&snapshot.sip.nameservers);
         self.sip.set_tls(self.loaded.tls.clone());
         self.switchboard.reload(now, snapshot, &mut self.out);
+        self.desk_reloaded();
         revision
     }
 }

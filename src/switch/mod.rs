@@ -3,6 +3,7 @@
 pub mod call;
 pub mod cause;
 pub mod cdr;
+pub mod device;
 pub mod guard;
 pub mod health;
 pub mod route;

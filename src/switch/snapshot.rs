@@ -16,6 +16,7 @@ use crate::proto::sip::session::Refreshing;
 pub use crate::proto::sip::session::Reliable;
 pub use crate::proto::sip::transport::Transport;
 use crate::switch::call::Origin;
+pub use crate::switch::device::{Device, ProvisioningSettings};
 pub use crate::switch::guard::GuardSettings;
 pub use crate::switch::health::Bounds as HealthBounds;
 pub use crate::switch::route::caps::{CapsWish, DialSettings, Rights};
@@ -230,6 +231,8 @@ pub struct Phone {
     pub reliable: Reliable,
     /// Its groups: what rings at a phone may be picked up by those that share a group with it.
     pub pickup_groups: Vec<String>,
+    /// What it is and what is on its keys, for the files that it fetches.
+    pub device: Device,
 }
 
 /// How a trunk and we know each other.
@@ -378,6 +381,8 @@ pub struct Snapshot {
     pub dial: DialSettings,
     /// `[emergency]`.
     pub emergency: EmergencySettings,
+    /// `[provisioning]`.
+    pub provisioning: ProvisioningSettings,
     /// By extension.
     pub phones: HashMap<String, Phone>,
     /// In the order of the file.

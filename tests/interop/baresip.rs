@@ -11,7 +11,7 @@ use crate::live::tone;
 use crate::programs;
 
 /// How long the caller stays on the line, in seconds of its own clock.
-const STAYS: u32 = 6;
+pub(crate) const STAYS: u32 = 6;
 
 pub(crate) struct Baresip {
     pub(crate) child: Child,
@@ -63,7 +63,7 @@ impl Way<'_> {
     }
 }
 
-fn start(
+pub(crate) fn start(
     daemon: &Daemon,
     who: (&str, &str),
     frequency: f64,
@@ -157,7 +157,7 @@ impl Drop for Baresip {
 }
 
 /// 1002 waits, 1001 calls and hangs up: each has heard the other's tone without gaps.
-fn assert_talked(daemon: &Daemon, mut alice: Baresip, mut bob: Baresip) {
+pub(crate) fn assert_talked(daemon: &Daemon, mut alice: Baresip, mut bob: Baresip) {
     alice.child.wait().unwrap();
     let records = daemon.wait_for_records(1);
     assert_eq!(records[0]["cause"], "normal", "{records:?}");

@@ -18,6 +18,7 @@ mod kamailio;
 mod lamps;
 mod linphone;
 mod nat;
+mod provisioning;
 mod scanner;
 mod sipp;
 mod stories;

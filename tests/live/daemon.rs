@@ -17,6 +17,7 @@ mod lifecycle;
 mod listeners;
 mod located;
 mod operator;
+mod provisioning;
 mod secure;
 mod tcp;
 mod thousand;

@@ -6,6 +6,7 @@ use crate::sim::office::office;
 use crate::sim::phone::Reply;
 use crate::sim::world::World;
 use crate::watch::{BLF, MWI, Watch, watching};
+use tandem::switch::device::Mac;
 use tandem::switch::snapshot::Secret;
 
 /// Row 128.
@@ -135,7 +136,6 @@ fn row_131_what_cannot_be_granted_is_refused_in_the_right_words() {
         ("1002", "Event: presence\r\n", 489),
         ("1002", "", 489),
         ("1002", "Event: ;id=1\r\n", 489),
-        // Row 136: a phone that looks for its configuration is told that there is none here.
         ("1002", "Event: ua-profile;profile-type=device\r\n", 489),
         ("1002", "Event: dialog\r\nExpires: 59\r\n", 423),
         ("1002", "Event: dialog\r\nExpires: 60\r\n", 200),
@@ -154,6 +154,30 @@ fn row_131_what_cannot_be_granted_is_refused_in_the_right_words() {
         }
     }
     assert_eq!(w.board.counts().subscriptions, 1);
+}
+
+/// Row 136: a phone that looks for its configuration by naming its MAC is told of none, whether it logs in or not: the
+/// MAC is printed on the box, and the address is worth the password.
+#[test]
+fn row_136_nobody_gets_a_phones_address_for_naming_its_mac() {
+    let mut house = office();
+    house.provisioning.url = Some("https://pbx.example.com:8443".to_owned());
+    let device = &mut house.phones.get_mut("1001").unwrap().device;
+    device.mac = Mac::parse("001565abcdef");
+    let mut w = World::new(house);
+    let a = w.phone("1001");
+    let event = "Event: ua-profile;profile-type=\"device\";vendor=\"Yealink\";model=\"T46U\"\r\n";
+    for (logs_in, status) in [(true, 489), (false, 401)] {
+        w[a].habits.logs_in = logs_in;
+        let mut watch = Watch::new(&mut w, a, "MAC%3a001565abcdef", event);
+        assert_eq!(watch.ask(&mut w, "Accept: application/url\r\n"), status);
+        let answer = watch.answer(&w);
+        let said = format!("{:?}{}", answer.headers, answer.body);
+        assert!(!said.contains("pbx.example.com"), "{said}");
+        assert_eq!(watch.notifies(&w).len(), 0);
+    }
+    assert_eq!(w.board.counts().subscriptions, 0);
+    w.assert_empty();
 }
 
 /// Row 131: too long is shortened, and without a time the usual one is granted.

@@ -231,6 +231,7 @@ fn snapshot() -> Snapshot {
         rights: Rights::default(),
         reliable: Reliable::default(),
         pickup_groups: Vec::new(),
+        device: Default::default(),
     };
     Snapshot {
         sip: SipSettings { authenticate_options: true, ..SipSettings::default() },

@@ -33,6 +33,11 @@ pub(super) enum Verb {
     Subscriptions,
     /// List phones and where they are registered
     Phones,
+    /// Add a phone, show what is typed into it, give it a new password, or the address of its files
+    Phone {
+        #[command(subcommand)]
+        verb: PhoneVerb,
+    },
     /// List trunks and whether they are up
     Trunks,
     /// Say everything that decides whether calls by one trunk work
@@ -96,6 +101,60 @@ pub(super) enum Verb {
     },
     /// Print the manual page
     Man,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PhoneVerb {
+    /// Add a [[phone]] to phones.toml, with a random password, and reload
+    Add {
+        /// What others dial
+        extension: String,
+        /// Who it is
+        #[arg(long, value_name = "TEXT")]
+        name: Option<String>,
+        /// yealink, grandstream, fanvil, snom, alcatel, flyingvoice or generic
+        #[arg(long, value_name = "BRAND")]
+        brand: Option<String>,
+        /// The device's hardware address
+        #[arg(long, value_name = "MAC")]
+        mac: Option<String>,
+        /// Its password, instead of a random one
+        #[arg(long, value_name = "TEXT")]
+        secret: Option<String>,
+        /// Folder with phones.toml; the running daemon's unless given
+        #[arg(long, env = "TANDEM_CONFIG", value_name = "DIR")]
+        config: Option<PathBuf>,
+    },
+    /// Show all that is typed into a device, and what is registered
+    Show {
+        /// Its extension
+        extension: String,
+        /// With the password and the address of its files
+        #[arg(long)]
+        secret: bool,
+    },
+    /// Write a new random password into phones.toml, and reload: devices that are registered are out at once
+    ResetSecret {
+        /// Its extension
+        extension: String,
+        /// The password, instead of a random one
+        #[arg(long, value_name = "TEXT")]
+        secret: Option<String>,
+        /// Folder with phones.toml; the running daemon's unless given
+        #[arg(long, env = "TANDEM_CONFIG", value_name = "DIR")]
+        config: Option<PathBuf>,
+    },
+    /// Say where the phone fetches its files, and what to type on it
+    Provision {
+        /// Its extension
+        extension: String,
+        /// Make a new address; the one before is void at once
+        #[arg(long)]
+        new_token: bool,
+        /// Print a file as the phone gets it: the main one unless named
+        #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "")]
+        print: Option<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

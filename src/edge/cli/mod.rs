@@ -5,6 +5,7 @@ mod client;
 mod events;
 mod ladder;
 mod manual;
+mod phone;
 mod probe;
 mod run;
 mod show;

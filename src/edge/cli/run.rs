@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::args::{Args, CallVerb, GuardVerb, TrunkVerb, Verb};
 use super::client::{Client, ClientError, typed};
 use super::table::clean;
-use super::{CliError, Out, events, ladder, manual, probe, show, time};
+use super::{CliError, Out, events, ladder, manual, phone, probe, show, time};
 use crate::edge::clock;
 use crate::edge::command::reply::{CallDetail, DoctorReply, OriginateReply, ReloadReply};
 use crate::edge::config::{self, Diagnostic, Severity};
@@ -35,6 +35,7 @@ pub(super) fn run<W: Write>(args: &Args, out: &mut Out<W>) -> Result<u8, CliErro
         Verb::Trunk { verb: TrunkVerb::Test { name, number } } => {
             probe::test(&args.socket, (name, number), args.json, out)
         }
+        Verb::Phone { verb } => phone::run(args, verb, out),
         verb => {
             let mut client = Client::connect(&args.socket)?;
             ask(&mut client, verb, args.json, out)
@@ -109,6 +110,7 @@ fn ask<W: Write>(
         | Verb::Reference
         | Verb::Completions { .. }
         | Verb::Man
+        | Verb::Phone { .. }
         | Verb::Trunk { verb: TrunkVerb::Test { .. } } => Ok(0),
     }
 }

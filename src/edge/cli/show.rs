@@ -8,8 +8,8 @@ use super::table::{Cell, Paint, Table, Tone, cell, clean, toned};
 use super::time::{ago, local, span};
 use crate::edge::command::reply::SubscriptionRow;
 use crate::edge::command::reply::{
-    CallDetail, CallRow, DoctorReply, GuardReply, PhoneRow, RecordsReply, StatusReply, TrunkDetail,
-    TrunkRow,
+    CallDetail, CallRow, DoctorReply, GuardReply, PhoneDetail, PhoneRow, ProvisionReply,
+    RecordsReply, StatusReply, TrunkDetail, TrunkRow,
 };
 use crate::proto::time::Wall;
 
@@ -25,7 +25,8 @@ pub(super) fn status(status: &StatusReply, paint: Paint) -> String {
     } else {
         ""
     };
-    line("configuration", format!("revision {}{last_good}", status.revision));
+    let folder = clean(&status.config);
+    line("configuration", format!("revision {} of {folder}{last_good}", status.revision));
     let (calls, answered) = (status.calls, status.calls_answered);
     line("calls", format!("{calls} of at most {}, {answered} answered", status.calls_max));
     line("phones", format!("{} of {} registered", status.phones_registered, status.phones));
@@ -77,6 +78,79 @@ pub(super) fn phones(phones: &[PhoneRow], paint: Paint) -> String {
         }
     }
     table.print(paint, "No phones in the configuration. Add a [[phone]] to phones.toml.")
+}
+
+/// One phone: what is typed into it, and what is registered.
+pub(super) fn phone(phone: &PhoneDetail, paint: Paint) -> String {
+    let mut out = String::new();
+    let mut line = |name: &str, text: &str| {
+        let _ =
+            writeln!(out, "{} {}", paint.paint(&format!("{name:<14}"), Tone::Head), clean(text));
+    };
+    let hidden = "hidden; --secret shows it";
+    let unset = "not known; set `server` in [provisioning]";
+    line("extension", &phone.extension);
+    line("name", &phone.name);
+    let registered = if phone.is_registered { "registered" } else { "not registered" };
+    let calls = match phone.calls {
+        0 => "idle".to_owned(),
+        calls => format!("on {calls} call{}", if calls == 1 { "" } else { "s" }),
+    };
+    line("state", &format!("{registered}, {calls}"));
+    line("domain", phone.domain.as_deref().unwrap_or(unset));
+    line("user", &phone.user);
+    line("password", phone.secret.as_deref().unwrap_or(hidden));
+    line("server", phone.server.as_deref().unwrap_or(unset));
+    line("backup server", phone.backup_server.as_deref().unwrap_or("-"));
+    line("transport", &phone.transport);
+    line("brand", &phone.brand);
+    line("mac", phone.mac.as_deref().unwrap_or("-"));
+    let none = "none yet; `tandem phone provision` makes one";
+    let url = phone.url.as_deref().unwrap_or(if phone.has_url { hidden } else { none });
+    line("files", url);
+    if !phone.contacts.is_empty() {
+        let mut table = Table::new(&["DEVICE", "FROM", ">EXPIRES", "CONTACT"]);
+        for contact in &phone.contacts {
+            table.row(vec![
+                cell(&contact.user_agent),
+                cell(format!("{}:{}", contact.transport, contact.from)),
+                cell(format!("{} s", contact.expires_in_seconds)),
+                cell(&contact.uri),
+            ]);
+        }
+        let _ = write!(out, "\n{}", table.print(paint, ""));
+    }
+    out
+}
+
+/// What to do on a phone so that it fetches its files.
+pub(super) fn provision(reply: &ProvisionReply, paint: Paint) -> String {
+    let mut out = String::new();
+    let extension = clean(&reply.extension);
+    let new = if reply.is_new { " It is new; one that it had before is void." } else { "" };
+    let _ = writeln!(
+        out,
+        "Where phone {extension} ({}) gets its configuration, and its password with it.{new}",
+        reply.brand
+    );
+    for (number, step) in (1..).zip(&reply.steps) {
+        let is_url = *step == reply.url;
+        let step = if is_url { paint.paint(&clean(step), Tone::Good) } else { clean(step) };
+        let _ = if is_url {
+            writeln!(out, "\n    {step}\n")
+        } else {
+            writeln!(out, "{number}. {step}")
+        };
+    }
+    let _ = writeln!(out, "It asks for {}.", clean(&reply.files.join(", ")));
+    if reply.needs_mac {
+        let _ = writeln!(
+            out,
+            "{}",
+            paint.paint("It has no `mac` in phones.toml, so it will find nothing.", Tone::Bad)
+        );
+    }
+    out
 }
 
 pub(super) fn trunks(trunks: &[TrunkRow], paint: Paint) -> String {

@@ -31,6 +31,22 @@ pub enum Command {
     Subscriptions,
     /// A list of [`reply::PhoneRow`].
     Phones,
+    /// One phone with what is typed into a device: [`reply::PhoneDetail`].
+    PhoneShow {
+        /// Which.
+        extension: String,
+        /// With the password and the address of its files?
+        with_secret: bool,
+    },
+    /// The address of a phone's files: [`reply::ProvisionReply`].
+    PhoneProvision {
+        /// Which.
+        extension: String,
+        /// A new address, and the one before is void?
+        is_new: bool,
+        /// A file to show; the empty name is the main one.
+        file: Option<String>,
+    },
     /// A list of [`reply::TrunkRow`].
     Trunks,
     /// One trunk with everything that decides whether a call by it works: [`reply::TrunkDetail`].
@@ -92,6 +108,8 @@ const METHODS: &[(&str, &[&str])] = &[
     ("status", &[]),
     ("subscriptions.list", &[]),
     ("phones.list", &[]),
+    ("phone.show", &["extension", "secret"]),
+    ("phone.provision", &["extension", "new_token", "file"]),
     ("trunks.list", &[]),
     ("trunk.explain", &["trunk"]),
     ("trunk.test", &["trunk", "number"]),
@@ -124,6 +142,15 @@ impl Command {
             "status" => Self::Status,
             "subscriptions.list" => Self::Subscriptions,
             "phones.list" => Self::Phones,
+            "phone.show" => Self::PhoneShow {
+                extension: params.party("extension")?,
+                with_secret: params.flag("secret")?.unwrap_or(false),
+            },
+            "phone.provision" => Self::PhoneProvision {
+                extension: params.party("extension")?,
+                is_new: params.flag("new_token")?.unwrap_or(false),
+                file: params.file("file")?,
+            },
             "trunks.list" => Self::Trunks,
             "trunk.test" => {
                 Self::TrunkTest { trunk: params.name("trunk")?, number: params.party("number")? }
@@ -175,6 +202,12 @@ pub enum CommandError {
     NoSuchTrunk(String),
     /// The guard knows nothing of it.
     NoSuchSource(IpAddr),
+    /// The phone has no file of this name; these it has.
+    NoSuchFile(String, Vec<String>),
+    /// Nothing listens for phones that fetch their files.
+    NoProvisioning,
+    /// A template cannot be used with this phone.
+    Template(String),
     /// The call was refused for this cause.
     Refused(&'static Cause),
     /// The new configuration has errors; the old one stays in force.
@@ -197,8 +230,9 @@ impl CommandError {
             Self::NoSuchCall(_)
             | Self::NoSuchPhone(_)
             | Self::NoSuchTrunk(_)
+            | Self::NoSuchFile(..)
             | Self::NoSuchSource(_) => -32001,
-            Self::Refused(_) => -32002,
+            Self::Refused(_) | Self::NoProvisioning | Self::Template(_) => -32002,
             Self::BadConfiguration(_) => -32003,
             Self::Busy | Self::Stopping => -32004,
             Self::Store(_) => -32005,
@@ -223,6 +257,13 @@ impl fmt::Display for CommandError {
             Self::NoSuchCall(call) => write!(f, "there is no call {call}"),
             Self::NoSuchPhone(extension) => write!(f, "there is no phone {extension}"),
             Self::NoSuchTrunk(name) => write!(f, "there is no trunk {name}"),
+            Self::NoSuchFile(name, names) => {
+                write!(f, "the phone has no file `{name}`; it has {}", names.join(", "))
+            }
+            Self::NoProvisioning => f.write_str(
+                "no phone can fetch anything: set `listen` and `url` in the section [provisioning] of tandem.toml",
+            ),
+            Self::Template(words) => write!(f, "the file cannot be made: {words}"),
             Self::NoSuchSource(ip) => write!(f, "{ip} is neither banned nor watched"),
             Self::Refused(cause) => write!(f, "refused: {}", cause.text),
             Self::BadConfiguration(findings) => {

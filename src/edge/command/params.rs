@@ -97,6 +97,16 @@ impl<'v> Params<'v> {
         Ok(text.to_owned())
     }
 
+    /// A file's name, which may be empty.
+    pub(super) fn file(&self, name: &str) -> Result<Option<String>, RpcError> {
+        let text = self.text(name)?;
+        let is_good = |text: &&str| text.len() <= 128 && text.chars().all(|c| c.is_ascii_graphic());
+        if text.is_some_and(|text| !is_good(&text)) {
+            return Err(RpcError::bad_params(format!("`{name}` must be the name of a file")));
+        }
+        Ok(text.map(str::to_owned))
+    }
+
     pub(super) fn address(&self, name: &str) -> Result<IpAddr, RpcError> {
         let text = self.needed(name)?;
         // A /64 as the list writes it is as good as any address in it.

@@ -40,6 +40,9 @@ pub struct StatusReply {
     /// Sources that get no answer now.
     #[serde(default)]
     pub banned: u64,
+    /// The folder that the configuration is read from.
+    #[serde(default)]
+    pub config: String,
     /// Sockets, as `udp:0.0.0.0:5060`.
     pub listen: Vec<String>,
     /// The newest event's number.
@@ -89,6 +92,64 @@ pub struct PhoneRow {
     pub name: String,
     /// Its devices; empty if it is not registered.
     pub contacts: Vec<ContactRow>,
+}
+
+/// One phone with everything that is typed into a device. It may hold the password, so it has no `Debug`.
+#[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct PhoneDetail {
+    /// What others dial.
+    pub extension: String,
+    /// Who it is.
+    pub name: String,
+    /// Is any device registered?
+    pub is_registered: bool,
+    /// Its dialogs, ringing or talking, on all its devices.
+    pub calls: u64,
+    /// Its devices; what each calls itself is its brand, model and firmware.
+    pub contacts: Vec<ContactRow>,
+    /// The SIP domain; absent while `[provisioning]` does not say where phones register.
+    pub domain: Option<String>,
+    /// The user to log in as.
+    pub user: String,
+    /// The password, if it was asked for.
+    pub secret: Option<String>,
+    /// Where it registers.
+    pub server: Option<String>,
+    /// Where it registers while that one does not answer.
+    pub backup_server: Option<String>,
+    /// `udp`, `tcp` or `tls`.
+    pub transport: String,
+    /// The brand of its files.
+    pub brand: String,
+    /// Its hardware address.
+    pub mac: Option<String>,
+    /// Has it an address to fetch its files from?
+    pub has_url: bool,
+    /// That address, if the secret was asked for: it is worth as much.
+    pub url: Option<String>,
+}
+
+/// The answer to `phone.provision`. It is worth the password, so it has no `Debug`.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ProvisionReply {
+    /// Whose it is.
+    pub extension: String,
+    /// The brand of its files.
+    pub brand: String,
+    /// Its hardware address.
+    pub mac: Option<String>,
+    /// Does the brand name its files by a hardware address that is not configured?
+    pub needs_mac: bool,
+    /// The names that it asks for.
+    pub files: Vec<String>,
+    /// What a person does on the phone, the address last.
+    pub steps: Vec<String>,
+    /// Where the files are; whoever has it has the password.
+    pub url: String,
+    /// Was the address made now, so that one before is void?
+    pub is_new: bool,
+    /// The file that was asked for.
+    pub text: Option<String>,
 }
 
 /// One trunk.

@@ -16,6 +16,20 @@ fn every_method_becomes_its_command() {
         ("status", json!({}), Command::Status),
         ("phones.list", json!(null), Command::Phones),
         ("subscriptions.list", json!(null), Command::Subscriptions),
+        (
+            "phone.show",
+            json!({"extension": "1001", "secret": true}),
+            Command::PhoneShow { extension: "1001".into(), with_secret: true },
+        ),
+        (
+            "phone.provision",
+            json!({"extension": "1001", "file": ""}),
+            Command::PhoneProvision {
+                extension: "1001".into(),
+                is_new: false,
+                file: Some(String::new()),
+            },
+        ),
         ("trunks.list", json!([]), Command::Trunks),
         (
             "trunk.test",
@@ -56,7 +70,7 @@ fn every_method_becomes_its_command() {
         assert_eq!(read(method, params), Ok(command), "{method}");
     }
     let tested = METHODS.len();
-    assert_eq!(tested, 16, "a new method needs a line above");
+    assert_eq!(tested, 18, "a new method needs a line above");
 }
 
 #[test]

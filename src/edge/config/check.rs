@@ -9,10 +9,11 @@ use super::decode::Drafts;
 use super::settings::Settings;
 use super::source::{Marked, Report, Spot, Wrong};
 use super::tables::{RouteDraft, TrunkDraft};
-use super::{protect, value};
+use super::{protect, provision, value};
 use crate::proto::sip::transport::DEFAULT_PORT;
 use crate::switch::snapshot::{
-    Destination, Number, PeerAddress, Phone, Rights, Route, Secret, Snapshot, Trunk, TrunkMode,
+    Destination, Device, Number, PeerAddress, Phone, Rights, Route, Secret, Snapshot, Trunk,
+    TrunkMode,
 };
 
 /// A secret with fewer characters is guessed by the scanners that every SIP port meets.
@@ -29,6 +30,7 @@ pub(super) fn check(report: &mut Report, drafts: &Drafts) {
     numbers(report, drafts);
     routes(report, drafts);
     protect::check(report, drafts, &trunk_names(drafts));
+    provision::check(report, drafts);
 }
 
 fn settings(report: &mut Report, settings: &Settings) {
@@ -119,7 +121,7 @@ fn phones(report: &mut Report, drafts: &Drafts) {
     }
 }
 
-fn extensions(drafts: &Drafts) -> HashSet<&str> {
+pub(super) fn extensions(drafts: &Drafts) -> HashSet<&str> {
     let extensions = drafts.phones.iter().filter_map(|phone| phone.extension.as_ref());
     extensions.map(|extension| extension.value.as_str()).collect()
 }
@@ -389,7 +391,13 @@ pub(super) fn snapshot(drafts: Drafts) -> Snapshot {
         let extension = draft.extension?.value;
         let name = draft.name.unwrap_or_else(|| extension.clone());
         let watch = draft.watch.map(|list| list.into_iter().map(|marked| marked.value).collect());
+        let device = Device {
+            brand: draft.brand.unwrap_or_default(),
+            mac: draft.mac.map(|marked| marked.value),
+            keys: draft.keys.into_iter().map(|marked| marked.value).collect(),
+        };
         let phone = Phone {
+            device,
             extension: extension.clone(),
             name,
             secret: draft.secret?.value,
@@ -447,5 +455,6 @@ pub(super) fn snapshot(drafts: Drafts) -> Snapshot {
         guard: drafts.settings.guard,
         dial: drafts.settings.dial,
         emergency: drafts.settings.emergency,
+        provisioning: drafts.settings.provisioning,
     }
 }

@@ -3,10 +3,12 @@
 mod check;
 mod decode;
 mod diagnostic;
+pub mod edit;
 mod item;
 mod last_good;
 mod plan;
 mod protect;
+mod provision;
 mod reachable;
 mod reference;
 mod secure;
@@ -28,6 +30,7 @@ pub use self::reachable::one_way_audio;
 pub use self::reference::reference;
 pub use self::settings::{ControlSettings, DEFAULT_SOCKET};
 use self::source::{Report, Spot, Wrong};
+use crate::edge::provisioning::Templates;
 use crate::edge::sip_io::tls::Tls;
 use crate::switch::snapshot::Snapshot;
 
@@ -50,6 +53,8 @@ pub struct Loaded {
     pub is_last_good: bool,
     /// The certificates that it names, read.
     pub tls: Tls,
+    /// The templates of the files that phones fetch, read.
+    pub templates: Templates,
 }
 
 /// Reads and checks every file of the directory.
@@ -58,26 +63,50 @@ pub struct Loaded {
 ///
 /// All findings, warnings among them, in the order of files and lines, if one of them is an error.
 pub fn load(dir: &Path) -> Result<Loaded, Vec<Diagnostic>> {
-    load_beside(dir, dir, false)
+    load_with(dir, dir, false, None)
+}
+
+/// The same with another text in the place of one file.
+fn load_instead(dir: &Path, instead: (Source, &str)) -> Result<Loaded, Vec<Diagnostic>> {
+    load_with(dir, dir, false, Some(instead))
 }
 
 /// The same for a copy of the files: what they name lies beside the original.
 fn load_beside(dir: &Path, base: &Path, is_last_good: bool) -> Result<Loaded, Vec<Diagnostic>> {
+    load_with(dir, base, is_last_good, None)
+}
+
+fn load_with(
+    dir: &Path,
+    base: &Path,
+    is_last_good: bool,
+    instead: Option<(Source, &str)>,
+) -> Result<Loaded, Vec<Diagnostic>> {
     let mut report = Report::default();
     let mut drafts = Drafts::default();
     unknown_files(&mut report, dir);
     for source in Source::ALL {
-        if let Some(file) = open(&mut report, dir, source) {
+        let file = match instead {
+            Some((other, text)) if other == source => {
+                Some(report.add_file(source.file(), text.trim_start_matches('\u{feff}').into()))
+            }
+            _ => open(&mut report, dir, source),
+        };
+        if let Some(file) = file {
             decode::read(&mut report, source, file, &mut drafts);
         }
     }
     check::check(&mut report, &drafts);
     let tls = secure::read(&mut report, &mut drafts, base, is_last_good);
+    let templates = provision::read(&mut report, &drafts, base, is_last_good);
     let findings = report.finish();
     let has_errors = findings.iter().any(|finding| finding.severity == Severity::Error);
-    let (Some(tls), false) = (tls, has_errors) else { return Err(findings) };
+    let (Some(tls), Some(templates), false) = (tls, templates, has_errors) else {
+        return Err(findings);
+    };
     let control = drafts.settings.control.clone();
-    Ok(Loaded { snapshot: check::snapshot(drafts), control, warnings: findings, is_last_good, tls })
+    let snapshot = check::snapshot(drafts);
+    Ok(Loaded { snapshot, control, warnings: findings, is_last_good, tls, templates })
 }
 
 /// Adds the file's text to the report; a file other than `tandem.toml` may be absent.

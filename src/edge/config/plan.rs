@@ -135,6 +135,7 @@ fn settings(loaded: &Loaded) -> Settings {
         guard: loaded.snapshot.guard.clone(),
         dial: loaded.snapshot.dial.clone(),
         emergency: loaded.snapshot.emergency.clone(),
+        provisioning: loaded.snapshot.provisioning.clone(),
         control: loaded.control.clone(),
         ..Settings::default()
     }

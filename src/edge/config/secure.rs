@@ -80,6 +80,7 @@ pub(super) fn read(
             settings.sip.tls = Default::default();
             loaded = Tls::load(&settings.sip.tls, base);
             settings.sip.listen.retain(|listen| !listen.transport.is_secure());
+            settings.provisioning.listen.retain(|listen| !listen.is_secure);
         } else {
             report.error(at, wrong);
         }
@@ -91,6 +92,11 @@ pub(super) fn read(
                 let help = "name its file under [tls] certificates; the README has a command that makes one for a trial";
                 report.error(*at, Wrong::new("missing-certificate", message).help(help));
             }
+        }
+        if settings.provisioning.listen.iter().any(|listen| listen.is_secure) {
+            let at = settings.spot("provisioning", "listen");
+            let wrong = Wrong::new("missing-certificate", "https needs a certificate");
+            report.error(at, wrong.help("name its file under [tls] certificates"));
         }
     }
     loaded.ok()

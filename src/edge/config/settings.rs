@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use super::item::{Given, Item};
 use super::protect::{DIAL, EMERGENCY, GUARD, list};
+use super::provision::PROVISIONING;
 use super::secure::TLS;
 use super::source::{Marked, Spot, Wrong};
 use super::value;
 use crate::proto::sip::auth::digest::Algorithm;
 use crate::switch::snapshot::{
     DialSettings, EmergencySettings, GuardSettings, Limits, Listen, MediaSettings, OtherFrom,
-    SipSettings,
+    ProvisioningSettings, SipSettings,
 };
 
 /// The control socket unless the configuration or the command line says otherwise.
@@ -41,6 +42,7 @@ pub(super) struct Settings {
     pub(super) guard: GuardSettings,
     pub(super) dial: DialSettings,
     pub(super) emergency: EmergencySettings,
+    pub(super) provisioning: ProvisioningSettings,
     /// Where each of `emergency.trunks` stands.
     pub(super) emergency_trunks_at: Vec<Spot>,
     /// Where each of `sip.listen` stands.
@@ -74,6 +76,7 @@ pub(super) static SECTIONS: &[Section] = &[
     ("guard", GUARD),
     ("dial", DIAL),
     ("emergency", EMERGENCY),
+    ("provisioning", PROVISIONING),
 ];
 
 static SIP: &[Key] = &[

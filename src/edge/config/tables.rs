@@ -6,9 +6,11 @@ use regex::Regex;
 
 use super::item::{Given, Item};
 use super::protect::{class, put_minutes};
+use super::provision;
 use super::settings::{in_seconds, quoted, seconds};
 use super::source::{Marked, Spot, Wrong};
 use super::value;
+use crate::switch::device::{Brand, Key, Mac};
 use crate::switch::route::caps::Minutes;
 use crate::switch::snapshot::{
     CapsWish, Destination, HealthBounds, PeerAddress, Reliable, Rights, Secret, TrunkMode,
@@ -27,6 +29,9 @@ pub(super) struct PhoneDraft {
     pub(super) watch: Option<Vec<Marked<String>>>,
     pub(super) reliable: Reliable,
     pub(super) pickup_groups: Vec<String>,
+    pub(super) brand: Option<Brand>,
+    pub(super) mac: Option<Marked<Mac>>,
+    pub(super) keys: Vec<Marked<Key>>,
 }
 
 /// `[[trunk]]` as it is decoded.
@@ -214,6 +219,31 @@ pub(super) static PHONE: &[Item<PhoneDraft>] = &[
             Ok(())
         },
         "What rings at a phone may be picked up by phones that share a group with it; without, by its own devices.",
+    ),
+    Item::text(
+        "brand",
+        "yealink, grandstream, fanvil, snom, alcatel, flyingvoice or generic",
+        Given::Optional { example: "\"yealink\"" },
+        |p, text| provision::brand(text.value).map(|brand| p.brand = Some(brand)),
+        "Who made the device, for the files that it fetches ([provisioning]); generic if absent.",
+    ),
+    Item::text(
+        "mac",
+        "a hardware address",
+        Given::Optional { example: "\"00:15:65:ab:cd:ef\"" },
+        |p, text| put(&mut p.mac, provision::mac(text.value)?, text.at),
+        "The device's hardware address, by which most brands name their files.",
+    ),
+    Item::texts(
+        "keys",
+        "blf:extension:label or speed:number:label",
+        (0, 60),
+        Given::Optional { example: "[\"blf:1002:Bob\", \"speed:10086:Carrier\"]" },
+        |p, text| {
+            p.keys.push(Marked { value: provision::key(text.value)?, at: text.at });
+            Ok(())
+        },
+        "The keys beside its screen, in order, behind the one of its own line: lamps of extensions, and numbers.",
     ),
 ];
 

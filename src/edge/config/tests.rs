@@ -32,7 +32,7 @@ const CARRIER: &str =
     "[[trunk]]\nname = \"carrier\"\nmode = \"peer\"\npeers = [\"127.0.0.1:5080\"]\n";
 const ALICE: &str = "[[phone]]\nextension = \"1001\"\nsecret = \"wren-Kf7q2-maple\"\n";
 
-fn findings(files: &[(&str, &str)]) -> String {
+pub(super) fn findings(files: &[(&str, &str)]) -> String {
     let dir = Dir::new(files);
     let list = match load(&dir.0) {
         Ok(loaded) => loaded.warnings,
@@ -41,7 +41,7 @@ fn findings(files: &[(&str, &str)]) -> String {
     list.iter().map(|finding| format!("{finding}\n")).collect()
 }
 
-fn loaded(files: &[(&str, &str)]) -> Loaded {
+pub(super) fn loaded(files: &[(&str, &str)]) -> Loaded {
     load(&Dir::new(files).0).unwrap_or_else(|list| panic!("{list:#?}"))
 }
 

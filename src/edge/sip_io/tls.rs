@@ -39,6 +39,8 @@ pub struct Tls {
     /// None without certificates: nothing can be listened on.
     pub(super) server: Option<Arc<ServerConfig>>,
     pub(super) client: Arc<ClientConfig>,
+    /// The same certificates, for whoever fetches files: it is not asked for one of its own.
+    web: Option<Arc<ServerConfig>>,
 }
 
 impl fmt::Debug for Tls {
@@ -70,12 +72,24 @@ impl Tls {
         for file in &settings.certificates {
             keys.push(Arc::new(certified_key(&base.join(file), &provider)?));
         }
-        let server = match keys.first() {
-            None => None,
-            Some(_) => Some(Arc::new(server(settings, base, keys.clone(), &provider)?)),
+        let (server, web) = match keys.first() {
+            None => (None, None),
+            Some(_) => {
+                // Phones have certificates of their makers, which nobody here knows.
+                let open = TlsSettings { client_authorities: None, ..settings.clone() };
+                let sip = server(settings, base, keys.clone(), &provider)?;
+                let web = server(&open, base, keys.clone(), &provider)?;
+                (Some(Arc::new(sip)), Some(Arc::new(web)))
+            }
         };
         let client = Arc::new(client(settings, base, keys.first(), provider)?);
-        Ok(Self { server, client })
+        Ok(Self { server, client, web })
+    }
+
+    /// What phones are shown that fetch their files.
+    #[must_use]
+    pub fn web(&self) -> Option<Arc<ServerConfig>> {
+        self.web.clone()
     }
 }
 

@@ -25,6 +25,7 @@ use self::queue::{Op, Queue};
 pub use self::read::RecordFilter;
 use self::writer::Writer;
 use super::command::reply::{CallDetail, RecordRow};
+use super::provisioning::StoredToken;
 use crate::proto::time::Wall;
 use crate::switch::cdr::record::{Began, CallId, Record};
 
@@ -217,6 +218,19 @@ impl Store {
         self.inner.queue.push(Op::Bindings(aor, list))
     }
 
+    /// Keeps the token of a phone, or forgets it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Full`]; after a restart the phone has the token before, or none.
+    pub fn token_set(
+        &self,
+        extension: String,
+        token: Option<StoredToken>,
+    ) -> Result<(), StoreError> {
+        self.inner.queue.push(Op::Token(extension, token))
+    }
+
     /// Waits until everything handed over so far is on disk. Blocks: not for async tasks.
     ///
     /// # Errors
@@ -245,6 +259,15 @@ impl Store {
     /// [`StoreError`] if the database cannot be read.
     pub fn load_bindings(&self) -> Result<HashMap<String, Vec<StoredBinding>>, StoreError> {
         read::bindings(&self.reader())
+    }
+
+    /// The tokens of phones by extension. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database cannot be read.
+    pub fn load_tokens(&self) -> Result<HashMap<String, StoredToken>, StoreError> {
+        read::tokens(&self.reader())
     }
 
     /// Heads of records, newest first. Blocks: use `spawn_blocking`.

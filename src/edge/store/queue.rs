@@ -6,6 +6,7 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{StoreError, StoreStats, StoredBinding};
+use crate::edge::provisioning::StoredToken;
 use crate::switch::cdr::record::{Began, Record};
 
 /// Operations that wait for the writer. When full, further ones go to the overflow, so that a
@@ -22,6 +23,8 @@ pub(super) enum Op {
     Began(Began),
     Ended(Box<Record>),
     Bindings(String, Vec<StoredBinding>),
+    /// The token of a phone, or that it has none any more.
+    Token(String, Option<StoredToken>),
     /// Answered once everything before it is on disk.
     Flush(SyncSender<()>),
     Stop,

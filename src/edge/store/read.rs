@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::{StoreError, StoredBinding};
 use crate::edge::command::reply::{CallDetail, CallRow, RecordRow, rfc3339, seconds_between};
+use crate::edge::provisioning::StoredToken;
 use crate::proto::time::Wall;
 use crate::switch::cdr::record::CallId;
 
@@ -144,4 +145,13 @@ pub(super) fn bindings(
 
 fn json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|error| StoreError::Damaged(error.to_string()))
+}
+
+/// The tokens of phones.
+pub(super) fn tokens(connection: &Connection) -> Result<HashMap<String, StoredToken>, StoreError> {
+    let mut select = connection.prepare("SELECT extension, mac, token FROM phone_token")?;
+    let rows = select.query_map([], |row| {
+        Ok((row.get(0)?, StoredToken { mac: row.get(1)?, token: row.get(2)? }))
+    })?;
+    rows.map(|row| row.map_err(StoreError::from)).collect()
 }

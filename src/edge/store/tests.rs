@@ -278,7 +278,7 @@ fn a_database_of_a_newer_daemon_is_left_alone() {
     let raw = Connection::open(dir.0.join(DATABASE)).unwrap();
     raw.pragma_update(None, "user_version", 99).unwrap();
     let error = Store::open(&dir.0).unwrap_err();
-    assert!(matches!(error, StoreError::TooNew { found: 99, known: 1 }), "{error}");
+    assert!(matches!(error, StoreError::TooNew { found: 99, known: 2 }), "{error}");
 }
 
 /// A figure to look at with `--release --no-capture`.
@@ -298,4 +298,23 @@ fn batches_make_an_insert_cheap() {
     println!("{count} calls in {took:?}, {} batches, {} spilled", stats.batches, stats.spilled);
     assert_eq!((stats.written, stats.lost, stats.journal), (2 * count, 0, 0));
     assert!(stats.batches < count / 100, "{stats:?}");
+}
+
+#[test]
+fn a_phones_token_survives_a_crash_and_a_void_one_does_not() {
+    let dir = Dir::new();
+    let store = Store::open(&dir.0).unwrap();
+    let token = |mac: Option<&str>, token: &str| StoredToken {
+        mac: mac.map(str::to_owned),
+        token: token.to_owned(),
+    };
+    store.token_set("1001".to_owned(), Some(token(Some("001565abcdef"), "first"))).unwrap();
+    store.token_set("1001".to_owned(), Some(token(None, "second"))).unwrap();
+    store.token_set("1002".to_owned(), Some(token(None, "other"))).unwrap();
+    store.token_set("1002".to_owned(), None).unwrap();
+    store.flush(SOON).unwrap();
+    let copy = dir.after_a_crash();
+    let again = Store::open(&copy.0).unwrap();
+    let tokens = again.load_tokens().unwrap();
+    assert_eq!(tokens, HashMap::from([("1001".to_owned(), token(None, "second"))]));
 }

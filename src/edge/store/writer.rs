@@ -12,6 +12,7 @@ use super::StoredBinding;
 use super::queue::{Backlog, Op};
 use crate::edge::clock;
 use crate::edge::command::reply::{self, LegRow, SegmentRow, TimelineRow};
+use crate::edge::provisioning::StoredToken;
 use crate::proto::time::Wall;
 use crate::switch::cause;
 use crate::switch::cdr::record::{Began, HungUpBy, Record, SegmentKind};
@@ -135,7 +136,7 @@ impl Writer {
             match op {
                 Op::Flush(waits) => waiting.push(waits),
                 Op::Stop => {}
-                Op::Began(_) | Op::Ended(_) | Op::Bindings(..) => written += 1,
+                Op::Began(_) | Op::Ended(_) | Op::Bindings(..) | Op::Token(..) => written += 1,
             }
         }
         self.backlog.done.fetch_add(done, Relaxed);
@@ -179,8 +180,26 @@ fn write(transaction: &Transaction<'_>, op: &Op) -> rusqlite::Result<i64> {
             Ok(if gone > 0 { -1 } else { 0 })
         }
         Op::Bindings(aor, list) => binding_rows(transaction, aor, list).map(|()| 0),
+        Op::Token(extension, token) => {
+            token_row(transaction, extension, token.as_ref()).map(|()| 0)
+        }
         Op::Flush(_) | Op::Stop => Ok(0),
     }
+}
+
+fn token_row(
+    transaction: &Transaction<'_>,
+    extension: &str,
+    token: Option<&StoredToken>,
+) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached("DELETE FROM phone_token WHERE extension = ?1")?
+        .execute([extension])?;
+    if let Some(StoredToken { mac, token }) = token {
+        let sql = "INSERT INTO phone_token (extension, mac, token) VALUES (?1, ?2, ?3)";
+        transaction.prepare_cached(sql)?.execute(params![extension, mac, token])?;
+    }
+    Ok(())
 }
 
 fn began_row(transaction: &Transaction<'_>, began: &Began) -> rusqlite::Result<i64> {

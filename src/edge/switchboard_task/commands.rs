@@ -32,6 +32,13 @@ impl SwitchboardTask {
             Command::Status => self.status_with_answered(request),
             Command::Subscriptions => request.answer(Ok(self.subscriptions())),
             Command::Phones => request.answer(Ok(self.phones())),
+            Command::PhoneShow { extension, with_secret } => {
+                let reply = self.phone_shown(&extension, with_secret);
+                request.answer(reply);
+            }
+            Command::PhoneProvision { extension, is_new, file } => {
+                self.phone_provision(&extension, (is_new, file.as_deref()), request);
+            }
             Command::Trunks => request.answer(Ok(self.trunks())),
             Command::TrunkExplain { trunk } => {
                 let reply = self.trunk_explained(&trunk);
@@ -109,6 +116,7 @@ impl SwitchboardTask {
                 .count() as u64,
             banned: counts.guard.banned as u64,
             is_last_good: self.loaded.is_last_good,
+            config: self.paths.config.display().to_string(),
             listen: self
                 .sip
                 .locals()
@@ -290,9 +298,11 @@ impl SwitchboardTask {
             .filter_map(|warning| serde_json::to_value(warning).ok())
             .collect();
         let revision = if is_dry_run || plan.is_empty() && !self.loaded.is_last_good {
-            // The files of the certificates may have changed although their names have not.
+            // The files of the certificates and templates may have changed although their names have not.
             if !is_dry_run {
-                self.sip.set_tls(loaded.tls);
+                self.sip.set_tls(loaded.tls.clone());
+                (self.loaded.tls, self.loaded.templates) = (loaded.tls, loaded.templates);
+                self.desk_reloaded();
             }
             self.loaded.snapshot.revision
         } else {
@@ -360,6 +370,7 @@ impl SwitchboardTask {
         let media = self.tools.media.counters();
         let store = self.tools.store.stats();
         let calls = self.calls.len() as u64;
+        let (fetched, refused) = self.desk.counts();
         // A call that has ended may still wait for the answer to its BYE, without ports and journal.
         let none_left = (calls == 0).then_some(0);
         let row = |name: &str, value: u64, expected: Option<u64>| DoctorRow {
@@ -389,6 +400,8 @@ impl SwitchboardTask {
                 row("publications", counts.publications as u64, None),
                 row("subscriptions", counts.subscriptions as u64, None),
                 row("lines of calls", counts.lines as u64, none_left),
+                row("files fetched by phones", fetched, None),
+                row("fetches refused", refused, None),
                 row("nonces remembered", counts.nonces as u64, None),
                 row("messages dropped", counts.dropped, None),
                 row("requests challenged", counts.challenged, None),
@@ -402,7 +415,7 @@ impl SwitchboardTask {
     }
 }
 
-fn contact_row(binding: &Binding, now: Instant) -> ContactRow {
+pub(super) fn contact_row(binding: &Binding, now: Instant) -> ContactRow {
     ContactRow {
         uri: binding.contact.clone(),
         transport: binding.flow.transport.word().to_owned(),

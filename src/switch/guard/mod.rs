@@ -253,6 +253,13 @@ impl Guard {
         self.blame(now, source, points::FAILED_LOGIN, "failed logins");
     }
 
+    /// Somebody asked for a phone's file with a token that nobody has, or that is another device's.
+    pub fn wrong_token(&mut self, now: Instant, ip: IpAddr) {
+        let source = Source::of(ip);
+        self.watch.touch(now, source);
+        self.blame(now, source, points::FAILED_LOGIN, "wrong provisioning addresses");
+    }
+
     /// A user logged in: the requests that it took cost the source nothing.
     pub fn came(&mut self, now: Instant, flow: SocketAddr, user: &str) {
         let source = Source::of(flow.ip());

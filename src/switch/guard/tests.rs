@@ -65,6 +65,29 @@ fn ten_failures_are_a_ban_and_each_ban_is_twice_as_long() {
 }
 
 #[test]
+fn ten_wrong_provisioning_addresses_are_a_ban_except_where_a_phone_is() {
+    let mut guard = guard();
+    let now = at(1000);
+    guard.bound("1001", vec![flow(2)]);
+    for _ in 0..9 {
+        guard.wrong_token(now, flow(1).ip());
+        guard.wrong_token(now, flow(2).ip());
+    }
+    assert!(!guard.is_banned(now, source(1)));
+    for _ in 0..5 {
+        guard.wrong_token(now, flow(1).ip());
+        guard.wrong_token(now, flow(2).ip());
+        guard.wrong_token(now, Ipv4Addr::LOCALHOST.into());
+    }
+    assert!(guard.is_banned(now, source(1)));
+    assert!(!guard.is_banned(now, source(2)), "a phone is registered there");
+    assert!(!guard.is_banned(now, Source::of(Ipv4Addr::LOCALHOST.into())), "trusted");
+    let events = guard.take_events();
+    let [GuardEvent::Banned { reason, .. }] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!(*reason, "wrong provisioning addresses");
+}
+
+#[test]
 fn failures_that_come_slowly_are_no_ban() {
     let mut guard = guard();
     for n in 0..1000 {

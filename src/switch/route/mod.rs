@@ -169,6 +169,7 @@ mod tests {
             rights: Rights::default(),
             reliable: Reliable::default(),
             pickup_groups: Vec::new(),
+            device: Default::default(),
         };
         let route = |pattern: &str, rewrite: Option<&str>| Route {
             name: pattern.into(),

@@ -305,6 +305,12 @@ impl Subscriptions {
         self.lines.give(from, key, to);
     }
 
+    /// How many dialogs an extension has, ringing or talking, on all its devices.
+    #[must_use]
+    pub fn on_the_line(&self, extension: &str) -> usize {
+        self.lines.of(extension).len()
+    }
+
     /// The call that a phone is on with this Call-ID, and our tag there.
     #[must_use]
     pub fn line_of(&self, extension: &str, call_id: &str) -> Option<(CallId, String)> {

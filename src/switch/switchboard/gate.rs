@@ -170,6 +170,18 @@ impl Switchboard {
         }));
     }
 
+    /// May this source ask for phones' files?
+    pub fn may_fetch(&mut self, now: Instant, ip: IpAddr) -> bool {
+        let source = Source::of(ip);
+        self.guard.has_dialog(source) || !self.guard.is_banned(now, source)
+    }
+
+    /// A source asked for a phone's file with an address that is not right.
+    pub fn fetch_refused(&mut self, now: Instant, ip: IpAddr, out: &mut Vec<Output>) {
+        self.guard.wrong_token(now, ip);
+        self.guard_events(out);
+    }
+
     /// The configuration was replaced.
     pub(super) fn guard_reloaded(&mut self, out: &mut Vec<Output>) {
         let snapshot = Arc::clone(&self.snapshot);

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use regex::Regex;
 use tandem::switch::snapshot::{
-    CapsWish, Destination, HealthBounds, Listen, Number, PeerAddress, Phone, Reliable, Rights,
-    Route, Secret, Snapshot, Transport, Trunk, TrunkMode,
+    CapsWish, Destination, Device, HealthBounds, Listen, Number, PeerAddress, Phone, Reliable,
+    Rights, Route, Secret, Snapshot, Transport, Trunk, TrunkMode,
 };
 
 pub const CARRIER: &str = "203.0.113.10:5060";
@@ -27,6 +27,7 @@ pub fn phone(extension: &str, name: &str) -> (String, Phone) {
         rights: Rights::default(),
         reliable: Reliable::default(),
         pickup_groups: Vec::new(),
+        device: Device::default(),
     };
     (extension.to_owned(), phone)
 }
