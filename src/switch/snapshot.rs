@@ -199,6 +199,28 @@ pub struct EmergencySettings {
     pub prefixes: Vec<String>,
     /// Where they go, in order; if empty, to every trunk in the order of the file.
     pub trunks: Vec<String>,
+    /// Which of the numbers a service stands for: `sos.fire` and so on, without `urn:service:` (RFC 5031 §4.2).
+    pub services: Vec<(String, String)>,
+}
+
+impl EmergencySettings {
+    /// The number that a service URN stands for. A service that is not listed, or whose number is no emergency number
+    /// here, is the one above it (RFC 5031 §4.2), and `sos` itself then the first number of all.
+    #[must_use]
+    pub fn number_of(&self, uri: &str) -> Option<&str> {
+        let uri = uri.to_ascii_lowercase();
+        let mut service = uri.strip_prefix("urn:service:")?;
+        loop {
+            let listed = self.services.iter().find(|(known, _)| known == service);
+            if let Some((_, number)) = listed.filter(|(_, number)| self.numbers.contains(number)) {
+                return Some(number);
+            }
+            if service == "sos" {
+                return self.numbers.first().map(String::as_str);
+            }
+            (service, _) = service.rsplit_once('.')?;
+        }
+    }
 }
 
 impl Default for EmergencySettings {
@@ -208,6 +230,14 @@ impl Default for EmergencySettings {
             numbers: list(&["110", "112", "119", "120", "122", "911"]),
             prefixes: list(&["0", "9"]),
             trunks: Vec::new(),
+            services: [
+                ("sos", "112"),
+                ("sos.police", "110"),
+                ("sos.fire", "119"),
+                ("sos.ambulance", "120"),
+            ]
+            .map(|(service, number)| (service.to_owned(), number.to_owned()))
+            .to_vec(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::scene::{heard, outcome};
 use crate::sim::office::{BACKUP, CARRIER, office};
-use crate::sim::phone::{Reply, ok, ring};
+use crate::sim::phone::{Body, Reply, ok, ring};
 use crate::sim::world::{PhoneId, World};
 use tandem::switch::snapshot::Snapshot;
 use tandem::switch::switchboard::Load;
@@ -144,4 +144,54 @@ fn an_extension_of_the_same_number_is_rung() {
     assert!(w[carrier].requests("INVITE").is_empty());
     w.cancel(a);
     w.assert_empty();
+}
+
+/// Rows 14 and 162: phones that know services ask for one by its URN; what is not listed is the one above it.
+#[test]
+fn row_162_a_service_urn_is_its_number() {
+    for (urn, sent) in [
+        ("urn:service:sos", "112"),
+        ("URN:Service:SOS.Police", "110"),
+        ("urn:service:sos.fire", "119"),
+        ("urn:service:sos.ambulance", "120"),
+        ("urn:service:sos.marine", "112"),
+        ("urn:service:sos.fire.forest", "119"),
+    ] {
+        let (mut w, a, carrier, _) = world(office());
+        let now = w.now;
+        w[a].dial_uri(now, urn.to_owned(), &Body::Auto, "");
+        w.flush(a.0);
+        w.run_for(3_000);
+        let invites = w[carrier].requests("INVITE");
+        assert_eq!(invites.len(), 1, "{urn}");
+        assert!(
+            invites[0].uri().starts_with(&format!("sip:{sent}@")),
+            "{urn}: {}",
+            invites[0].uri()
+        );
+        w.hang_up(a);
+        w.assert_empty();
+        assert_eq!(w.record().began.called, sent);
+    }
+    // A service that is no emergency is not known here; it is no bad scheme.
+    let (mut w, a, carrier, _) = world(office());
+    let now = w.now;
+    w[a].dial_uri(now, "urn:service:counseling".to_owned(), &Body::Auto, "");
+    w.flush(a.0);
+    w.run_for(1_000);
+    assert_eq!(w[a].last().status, 404);
+    assert!(w[carrier].requests("INVITE").is_empty());
+}
+
+/// Where the numbers are others, services lead to them and never past them.
+#[test]
+fn services_follow_the_numbers() {
+    let mut settings = office().emergency;
+    settings.numbers = vec!["999".into(), "110".into()];
+    assert_eq!(settings.number_of("urn:service:sos"), Some("999"));
+    assert_eq!(settings.number_of("urn:service:sos.fire"), Some("999"));
+    assert_eq!(settings.number_of("urn:service:sos.police"), Some("110"));
+    for other in ["urn:service:", "urn:service:sosx", "sip:sos@x", "urn:service:counseling.sos"] {
+        assert_eq!(settings.number_of(other), None, "{other}");
+    }
 }

@@ -219,6 +219,19 @@ pub(super) static EMERGENCY: &[Key] = &[
         },
         "What people are used to dial before an outside number: it is taken off before an emergency number.",
     ),
+    Key::list(
+        "services",
+        "service:number",
+        (0, 32),
+        Given::Default { shows: |s| services(&s.emergency.services) },
+        |s| s.emergency.services.clear(),
+        |s, text| {
+            s.emergency.services.push(service(text.value)?);
+            s.services_at.push(text.at);
+            Ok(())
+        },
+        "Which of the numbers a phone means that dials urn:service:sos and the like; a service that is not listed is the one above it.",
+    ),
     Key::texts(
         "trunks",
         "trunk names",
@@ -239,6 +252,13 @@ pub(super) fn check(report: &mut Report, drafts: &Drafts, trunks: &[&str]) {
     let emergency = &settings.emergency;
     for (name, at) in emergency.trunks.iter().zip(&settings.emergency_trunks_at) {
         super::check::known_trunk(report, &Marked { value: name.clone(), at: *at }, trunks);
+    }
+    for ((service, number), at) in emergency.services.iter().zip(&settings.services_at) {
+        if !emergency.numbers.contains(number) {
+            let message = format!("`{number}` for `{service}` is none of the emergency numbers");
+            let wrong = Wrong::new("emergency-service", message);
+            report.error(*at, wrong.help("add it to `numbers`, or name one of them"));
+        }
     }
     let is_written = settings.spot("emergency", "numbers").offset.is_some();
     for extension in drafts.phones.iter().filter_map(|phone| phone.extension.as_ref()) {
@@ -287,6 +307,29 @@ pub(super) fn class(text: &str) -> Result<Class, Wrong> {
         let wrong = Wrong::new("bad-value", format!("there is no class `{text}`"));
         wrong.help(format!("the classes are {}", known.join(", ")))
     })
+}
+
+fn services(list_of: &[(String, String)]) -> String {
+    let words: Vec<_> =
+        list_of.iter().map(|(service, number)| format!("{service}:{number}")).collect();
+    list(&words)
+}
+
+/// `sos.fire:119`: a service below `sos`, and a number.
+fn service(text: &str) -> Result<(String, String), Wrong> {
+    let wrong = || {
+        let message = format!("`{text}` is not a service and a number");
+        Wrong::new("bad-service", message).help("for example `sos.fire:119`")
+    };
+    let (service, number) = text.split_once(':').ok_or_else(wrong)?;
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    let service = service.to_ascii_lowercase();
+    let is_good = service.len() <= 64
+        && service.split('.').all(is_label)
+        && service.split('.').next() == Some("sos");
+    if is_good { Ok((service, digits(number)?)) } else { Err(wrong()) }
 }
 
 fn digits(text: &str) -> Result<String, Wrong> {

@@ -45,6 +45,8 @@ pub(super) struct Settings {
     pub(super) provisioning: ProvisioningSettings,
     /// Where each of `emergency.trunks` stands.
     pub(super) emergency_trunks_at: Vec<Spot>,
+    /// Where the services in `[emergency]` stand.
+    pub(super) services_at: Vec<Spot>,
     /// Where each of `sip.listen` stands.
     pub(super) listen_at: Vec<Spot>,
     /// Was `digest` written? The first value replaces the default.

@@ -532,6 +532,22 @@ fn an_extension_that_hides_an_emergency_number_is_told() {
     assert!(report.contains("error[emergency-number]"), "{report}");
 }
 
+/// A service that leads past the emergency numbers would be one that limits may stop.
+#[test]
+fn a_service_leads_to_an_emergency_number() {
+    for (text, rule) in [
+        ("[\"sos:112\", \"sos.fire:119\"]", None),
+        ("[\"sos.fire:18\"]", Some("error[emergency-service]")),
+        ("[\"fire:119\"]", Some("error[bad-service]")),
+        ("[\"sos..fire:119\"]", Some("error[bad-service]")),
+    ] {
+        let tandem = format!("{SIP}[emergency]\nservices = {text}\n");
+        let report = findings(&[("tandem.toml", &tandem)]);
+        assert!(rule.is_none_or(|rule| report.contains(rule)), "{text}: {report}");
+        assert_eq!(report.contains("error["), rule.is_some(), "{text}: {report}");
+    }
+}
+
 #[test]
 fn a_private_address_is_not_told_to_a_carrier_on_the_internet() {
     use crate::proto::sip::locals::Locals;

@@ -1,5 +1,6 @@
 //! Who may ask for what: dialogs first, then trunks by address, then phones by digest.
 
+use super::devices::is_service;
 use super::subscribe::allow_events;
 use super::*;
 use crate::proto::sip::auth::server::Verdict;
@@ -333,7 +334,9 @@ fn refusal_of_form(
         });
         return Some((if has_scheme { 416 } else { 400 }, Vec::new()));
     };
-    if uri.scheme == Scheme::Other {
+    // A service is looked up; one that is not known is 404 (RFC 5031 §4.2).
+    let is_service = request.method() == &Method::Invite && is_service(request.uri());
+    if uri.scheme == Scheme::Other && !is_service {
         return Some((416, Vec::new()));
     }
     let required: Vec<_> = [HeaderName::Require, HeaderName::ProxyRequire]

@@ -16,8 +16,15 @@ pub(super) struct Wanted {
 }
 
 impl Switchboard {
-    /// What a URI asks for: a number, or one device.
+    /// What a URI asks for: a number, one device, or help.
     pub(super) fn wanted(&self, uri: &str, number: String) -> Wanted {
+        if let Some(number) = self.snapshot.emergency.number_of(uri) {
+            return Wanted { number: number.to_owned(), device: None };
+        }
+        if number.is_empty() && is_service(uri) {
+            // None of ours; the record says which one it was.
+            return Wanted { number: uri.to_owned(), device: None };
+        }
         let device = Uri::parse(uri).and_then(|uri| self.registrar.device(&uri));
         let device = device.filter(|device| self.snapshot.phone(device.aor()).is_some());
         match device {
@@ -41,6 +48,11 @@ impl Switchboard {
         plan.groups.retain(|group| !group.is_empty());
         if plan.groups.is_empty() { Err(&cause::UNREACHABLE) } else { Ok(plan) }
     }
+}
+
+/// Is it a service URN (RFC 5031)?
+pub(super) fn is_service(uri: &str) -> bool {
+    uri.get(..12).is_some_and(|start| start.eq_ignore_ascii_case("urn:service:"))
 }
 
 /// Leaves one target for each device: a device that registered over several flows is rung on the one that it refreshed

@@ -91,6 +91,9 @@ impl Switchboard {
         let Some(rest) = bytes.strip_prefix(b"INVITE ") else { return false };
         let end = rest.iter().take(256).position(|byte| *byte == b' ').unwrap_or(0);
         let uri = rest.get(..end).and_then(|uri| std::str::from_utf8(uri).ok());
+        if uri.is_some_and(|uri| self.snapshot.emergency.number_of(uri).is_some()) {
+            return true;
+        }
         uri.and_then(Uri::parse).is_some_and(|uri| {
             matches!(uri.scheme, Scheme::Sip | Scheme::Sips | Scheme::Tel)
                 && self.is_emergency_number(&uri.dialled())
@@ -99,7 +102,8 @@ impl Switchboard {
 
     /// Is it an INVITE to an emergency number?
     pub(super) fn is_emergency(&self, request: &Message) -> bool {
-        request.method() == &Method::Invite && self.is_emergency_number(&dialled(request))
+        let wanted = || self.wanted(request.uri(), dialled(request)).number;
+        request.method() == &Method::Invite && self.is_emergency_number(&wanted())
     }
 
     pub(super) fn is_emergency_number(&self, number: &str) -> bool {
