@@ -24,6 +24,7 @@ use crate::proto::sip::locate::{Answer, Question};
 use crate::proto::sip::message::{Message, Packet, Parsed};
 use crate::proto::sip::transport::{Dest, Flow, Host, NextHop, Target, Transport};
 
+use crate::switch::guard::Source;
 use crate::switch::snapshot::{Limits, Listen, SipSettings};
 use dns::Dns;
 use tcp::{TcpEvent, TcpSide, Towards};
@@ -128,6 +129,14 @@ impl SipIo {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.tcp.len()
+    }
+
+    /// Closes the connections that this source made; what was under way on them has failed.
+    pub fn cut_off(&mut self, source: Source) {
+        for (connection, attempts) in self.tcp.cut_off(source) {
+            self.pending.extend(attempts.into_iter().map(Arrival::Failed));
+            self.pending.push_back(Arrival::Closed(connection));
+        }
     }
 
     /// The flow of a binding that was made before a restart, on the socket that has its address now: the

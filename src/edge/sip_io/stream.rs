@@ -87,8 +87,13 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         }
     }
 
-    /// Writes the replies that are still owed, and closes.
+    /// Writes what is still owed, and closes: a peer that has said all it has to say still reads.
     async fn finish(mut self) {
+        while let Ok(packet) = self.packets.try_recv() {
+            if !self.write(&packet).await {
+                return;
+            }
+        }
         while let Ok(reply) = self.replies.try_recv() {
             self.write(&reply).await;
         }
@@ -259,6 +264,19 @@ mod tests {
     }
 
     const OPTIONS: &[u8] = b"SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n";
+
+    /// A peer that closes its side after its request still gets the answer that was on its way.
+    #[tokio::test(start_paused = true)]
+    async fn what_was_said_reaches_a_peer_that_says_no_more() {
+        let (mut far, mut says, sends) = connected(false);
+        sends.send(b"one".to_vec().into()).await.unwrap();
+        sends.send(b"two".to_vec().into()).await.unwrap();
+        far.shutdown().await.unwrap();
+        assert!(matches!(says.recv().await, Some(Said::Gone(1))));
+        let mut heard = Vec::new();
+        far.read_to_end(&mut heard).await.unwrap();
+        assert_eq!(heard, b"onetwo");
+    }
 
     /// Row 39: a peer that has once sent a pong and then sends none is gone, ten seconds after the ping.
     #[tokio::test(start_paused = true)]

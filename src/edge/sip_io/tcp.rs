@@ -24,6 +24,7 @@ use crate::proto::sip::endpoint::Attempt;
 use crate::proto::sip::locals::Locals;
 use crate::proto::sip::message::Packet;
 use crate::proto::sip::transport::{Flow, Target, Transport};
+use crate::switch::guard::Source;
 use crate::switch::snapshot::Limits;
 
 /// Frames of all connections on their way to the switchboard. When it is full the readers wait, and TCP
@@ -360,6 +361,20 @@ impl TcpSide {
         there.next().filter(|((target, _), _)| *target == to.target).map(|(_, id)| *id)
     }
 
+    /// Closes what a source has opened.
+    pub(super) fn cut_off(&mut self, source: Source) -> Vec<(u64, Vec<Attempt>)> {
+        let is_its = |connection: &Connection| {
+            connection.is_theirs && Source::of(connection.flow.remote.ip()) == source
+        };
+        let all = self.connections.iter();
+        let ids: Vec<_> = all.filter(|(_, own)| is_its(own)).map(|(id, _)| *id).collect();
+        let closed = ids.into_iter().filter_map(|id| match self.close(id) {
+            TcpEvent::Closed(id, attempts) => Some((id, attempts)),
+            _ => None,
+        });
+        closed.collect()
+    }
+
     fn close(&mut self, id: u64) -> TcpEvent {
         let Some(mut connection) = self.connections.remove(&id) else { return TcpEvent::Nothing };
         let Flow { transport, remote: address, .. } = connection.flow;
@@ -456,10 +471,11 @@ mod tests {
             held.push((4, std::net::TcpStream::connect(at).unwrap()));
             std::future::poll_fn(|cx| side.poll_accept(cx, &locals)).await;
             assert_eq!((side.len(), side.by_source.values().sum::<usize>()), (2, 2));
-            for id in [2, 3] {
-                side.close(id);
-            }
-            assert!(side.by_source.is_empty());
+            let stranger = Source::of([127, 0, 0, 2].into());
+            assert!(side.cut_off(stranger).is_empty());
+            let closed = side.cut_off(Source::of([127, 0, 0, 1].into()));
+            assert_eq!((closed.len(), side.len()), (2, 0));
+            assert!(side.by_source.is_empty() && side.by_remote.is_empty());
         };
         tokio::task::LocalSet::new().run_until(side).await;
     }

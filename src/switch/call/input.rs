@@ -191,7 +191,7 @@ pub enum Input {
         /// Why.
         why: Failure,
     },
-    /// The answer to [`Output::Locate`].
+    /// The answer to [`Output::Locate`](super::Output::Locate).
     Located(Result<Plan, &'static Cause>),
     /// Another call wants the party across from this leg of ours, named by its Call-ID and our tag.
     Wanted {
@@ -204,7 +204,7 @@ pub enum Input {
     },
     /// An INVITE wants the place of one of its legs.
     Replace(Box<Replacement>),
-    /// The answer to [`Output::Fetch`].
+    /// The answer to [`Output::Fetch`](super::Output::Fetch).
     Fetched(Result<Box<Leg>, &'static Cause>),
     /// The media ports are open.
     MediaOpened {

@@ -118,9 +118,9 @@ pub enum Output {
     },
     /// It was answered by this party: an extension, or a trunk's name.
     Answered(String),
-    /// Where does this number lead now? Answered by [`Input::Located`].
+    /// Where does this number lead now? Answered by [`Input::Located`](super::Input::Located).
     Locate(Locate),
-    /// Bring the party of another call here: an attended transfer. Answered by [`Input::Fetched`].
+    /// Bring the party of another call here: an attended transfer. Answered by [`Input::Fetched`](super::Input::Fetched).
     Fetch {
         /// The dialog of the phone that transfers in that other call.
         replaces: Replaces,

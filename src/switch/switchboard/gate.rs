@@ -151,7 +151,13 @@ impl Switchboard {
 
     /// Tells what the guard has to tell.
     pub(super) fn guard_events(&mut self, out: &mut Vec<Output>) {
-        out.extend(self.guard.take_events().into_iter().map(|event| {
+        let events = self.guard.take_events();
+        let banned = events.iter().filter_map(|event| match event {
+            GuardEvent::Banned { source, .. } => Some(Output::CutOff(*source)),
+            _ => None,
+        });
+        out.extend(banned);
+        out.extend(events.into_iter().map(|event| {
             let (kind, fields) = match event {
                 GuardEvent::Banned { source, reason, span, count } => (
                     "guard.banned",

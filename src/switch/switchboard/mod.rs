@@ -43,7 +43,7 @@ use crate::proto::time::{Instant, Wall};
 use crate::proto::token::Tokens;
 use crate::switch::call::{self, Origin, Start};
 use crate::switch::cdr::record::CallId;
-use crate::switch::guard::{Guard, GuardCounts};
+use crate::switch::guard::{Guard, GuardCounts, Source};
 use crate::switch::health::Healths;
 use crate::switch::route::caps::{Meter, Whose};
 use crate::switch::snapshot::Snapshot;
@@ -83,6 +83,8 @@ pub enum Output {
         /// All of them.
         bindings: Vec<Binding>,
     },
+    /// Close the connections that this source made: it is banned.
+    CutOff(Source),
     /// For the event stream.
     Event {
         /// The kind, such as `phone.registered`.

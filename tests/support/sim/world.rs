@@ -325,6 +325,8 @@ impl World {
                 self.bindings.insert(aor, bindings);
             }
             Output::Event { kind, fields } => self.events.push((kind, fields)),
+            // It has no connections but those of its own phones.
+            Output::CutOff(_) => {}
         }
     }
 
