@@ -4,6 +4,7 @@ pub mod call;
 pub mod cause;
 pub mod cdr;
 pub mod guard;
+pub mod identity;
 pub mod route;
 pub mod snapshot;
 pub mod subscriptions;

@@ -21,6 +21,7 @@ mod cost;
 mod dialogs;
 mod emergency;
 mod forks;
+mod identity;
 mod info;
 mod located;
 mod lossy;

@@ -11,7 +11,7 @@ use tandem::proto::time::{Instant, Wall};
 use tandem::switch::call::{self, Call, MediaOp, Ports};
 use tandem::switch::cdr::record::CallId;
 use tandem::switch::snapshot::{
-    CapsWish, Destination, Limits, Number, PeerAddress, Phone, Reliable, Rights, Secret,
+    CapsWish, Destination, Dialect, Limits, Number, PeerAddress, Phone, Reliable, Rights, Secret,
     SipSettings, Snapshot, Trunk, TrunkMode,
 };
 use tandem::switch::switchboard::{Output, Switchboard};
@@ -218,6 +218,9 @@ fn snapshot() -> Snapshot {
         caps: CapsWish::default(),
         reliable: Reliable::default(),
         replaces: false,
+        dialect: Dialect::default(),
+        profile: None,
+        written: Vec::new(),
     };
     let phone = Phone {
         extension: "1001".into(),
@@ -228,6 +231,8 @@ fn snapshot() -> Snapshot {
         rights: Rights::default(),
         reliable: Reliable::default(),
         pickup_groups: Vec::new(),
+        withhold: false,
+        auto_answer_for: Vec::new(),
     };
     Snapshot {
         sip: SipSettings { authenticate_options: true, ..SipSettings::default() },

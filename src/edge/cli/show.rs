@@ -238,7 +238,13 @@ pub(super) fn call(detail: &CallDetail, paint: Paint) -> String {
     line("call", &call.id);
     let trunk =
         if call.trunk.is_empty() { String::new() } else { format!(", trunk {}", call.trunk) };
-    line("between", &format!("{} -> {} ({}{trunk})", call.caller, call.called, call.direction));
+    let withheld = if call.withheld { " (withheld)" } else { "" };
+    let CallRow { caller, called, direction, .. } = call;
+    line("between", &format!("{caller}{withheld} -> {called} ({direction}{trunk})"));
+    let ids: Vec<_> = detail.legs.iter().map(|leg| leg.session_id.as_str()).collect();
+    if ids.iter().any(|id| !id.is_empty()) {
+        line("session", &ids.join(" "));
+    }
     line("began", &local(&call.began));
     if let Some(answered) = &call.answered {
         line("answered", &local(answered));

@@ -149,6 +149,9 @@ pub struct CallRow {
     pub direction: String,
     /// The caller's number or extension.
     pub caller: String,
+    /// He wanted it to be told to nobody.
+    #[serde(default)]
+    pub withheld: bool,
     /// As dialled.
     pub called: String,
     /// Empty for an internal call.
@@ -215,6 +218,9 @@ pub struct LegRow {
     pub party: String,
     /// The Call-ID of its dialog.
     pub sip_call_id: String,
+    /// The half of the Session-ID that names its peer (RFC 7989).
+    #[serde(default)]
+    pub session_id: String,
     /// Where its signalling went.
     pub signalling: Option<String>,
     /// Where its audio came from.
@@ -240,6 +246,9 @@ pub struct RecordRow {
     pub direction: String,
     /// The caller's number or extension.
     pub caller: String,
+    /// He wanted it to be told to nobody.
+    #[serde(default)]
+    pub withheld: bool,
     /// As dialled.
     pub called: String,
     /// Empty for an internal call.
@@ -424,6 +433,7 @@ impl From<&LegRecord> for LegRow {
             leg: leg.leg.clone(),
             party: leg.party.clone(),
             sip_call_id: leg.sip_call_id.clone(),
+            session_id: leg.session_id.clone(),
             signalling: leg.signalling.map(|address| address.to_string()),
             audio: leg.audio.map(|address| address.to_string()),
             status: leg.status,
@@ -441,6 +451,7 @@ impl From<&Record> for RecordRow {
             call: record.began.call.to_string(),
             direction: record.began.direction.word().to_owned(),
             caller: record.began.caller.clone(),
+            withheld: record.began.is_withheld,
             called: record.began.called.clone(),
             trunk: record.began.trunk.clone(),
             began: rfc3339(record.began.at),

@@ -398,6 +398,8 @@ pub(super) fn snapshot(drafts: Drafts) -> Snapshot {
             rights: Rights { watch, ..draft.rights },
             reliable: draft.reliable,
             pickup_groups: draft.pickup_groups,
+            withhold: false,
+            auto_answer_for: Vec::new(),
         };
         Some((extension, phone))
     });
@@ -419,6 +421,9 @@ pub(super) fn snapshot(drafts: Drafts) -> Snapshot {
             caps: draft.caps,
             reliable: draft.reliable,
             replaces: draft.replaces,
+            dialect: Default::default(),
+            profile: None,
+            written: Vec::new(),
         })
     });
     let numbers = drafts.numbers.into_iter().filter_map(|draft| {

@@ -4,7 +4,8 @@ use rusqlite::Connection;
 
 /// Each entry brings the database from its index to the next `user_version`. Entries are never
 /// edited once released; a change is a new entry.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
 CREATE TABLE meta (
     name TEXT PRIMARY KEY,
     value INTEGER NOT NULL
@@ -54,7 +55,12 @@ CREATE TABLE binding (
     q INTEGER NOT NULL,
     PRIMARY KEY (aor, position)
 ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+ALTER TABLE journal ADD COLUMN withheld INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE record ADD COLUMN withheld INTEGER NOT NULL DEFAULT 0;
+",
+];
 
 /// The version that this daemon writes.
 pub(super) fn version() -> u32 {

@@ -417,6 +417,7 @@ fn call_row(view: &View) -> CallRow {
         id: view.began.call.to_string(),
         direction: view.began.direction.word().to_owned(),
         caller: view.began.caller.clone(),
+        withheld: view.began.is_withheld,
         called: view.began.called.clone(),
         trunk: view.began.trunk.clone(),
         // A held call is one that talks, to the call; to the operator it is on hold.
@@ -442,6 +443,7 @@ fn call_detail(view: &View) -> CallDetail {
                 leg: leg.leg.clone(),
                 party: leg.party.clone(),
                 sip_call_id: leg.sip_call_id.clone(),
+                session_id: leg.session_id.clone(),
                 signalling: leg.signalling.map(|address| address.to_string()),
                 audio: None,
                 status: 0,

@@ -35,6 +35,7 @@ impl Call {
             self.trunk_used = Some(leg.party.clone());
         }
         self.cancel_branches(now, Some(index), &cause::NORMAL, out);
+        self.introduce(At::A, At::B(index));
         let result = if self.is_late && self.transfer.is_none() {
             self.pass_late_offer(now, index, body, out)
         } else {

@@ -169,6 +169,8 @@ mod tests {
             rights: Rights::default(),
             reliable: Reliable::default(),
             pickup_groups: Vec::new(),
+            withhold: false,
+            auto_answer_for: Vec::new(),
         };
         let route = |pattern: &str, rewrite: Option<&str>| Route {
             name: pattern.into(),

@@ -9,6 +9,7 @@ use crate::proto::sip::endpoint::{Failure, Large};
 use crate::proto::sip::method::Method;
 use crate::switch::call::Target;
 use crate::switch::cause;
+use crate::switch::identity::caller_of;
 use crate::switch::route::{Decision, decide};
 
 /// Messages that wait for an answer; the next one is answered 503.
@@ -90,7 +91,7 @@ impl Switchboard {
             let later = [(HeaderName::RetryAfter, AGAIN_AFTER.to_string())];
             return self.refuse(now, &asked, status, &later, out);
         }
-        let caller = self.caller_of(&origin, request);
+        let caller = caller_of(&self.snapshot, &origin, request);
         let mut targets = self.phone_targets(now, &extension, &caller);
         if targets.is_empty() {
             return self.refuse(now, &asked, cause::UNREACHABLE.sip, &[], out);
@@ -115,7 +116,7 @@ impl Switchboard {
         let server = asked.server;
         let open: BTreeSet<_> = sending.iter().map(|(client, ..)| *client).collect();
         self.messages.clients.extend(open.iter().map(|client| (*client, server)));
-        let (sender, from) = (sender.to_owned(), caller.number);
+        let (sender, from) = (sender.to_owned(), caller.shown.number);
         let relay = Relay { asked, sender, from, to: extension, open, refusal: None };
         self.messages.relays.insert(server, relay);
         for (client, dest, request) in sending {

@@ -9,6 +9,7 @@ mod calls;
 mod explain;
 mod gate;
 mod handover;
+mod identity;
 mod messages;
 mod meter;
 mod peers;
@@ -42,6 +43,7 @@ use crate::proto::token::Tokens;
 use crate::switch::call::{self, Origin, Start};
 use crate::switch::cdr::record::CallId;
 use crate::switch::guard::{Guard, GuardCounts};
+use crate::switch::identity::Caller;
 use crate::switch::route::caps::{Meter, Whose};
 use crate::switch::snapshot::Snapshot;
 use crate::switch::subscriptions::Subscriptions;
@@ -104,7 +106,7 @@ struct DialogEntry {
 struct CallEntry {
     dialogs: Vec<(String, String)>,
     trunk: Option<String>,
-    caller: targets::Caller,
+    caller: Caller,
     /// Requests that it has not answered yet: answered here if it ends without doing so.
     open: Vec<calls::OpenRequest>,
     /// INVITEs of its own that may still wait for an answer: cancelled if it ends without doing so.

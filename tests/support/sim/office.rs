@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use regex::Regex;
 use tandem::switch::snapshot::{
-    CapsWish, Destination, Listen, Number, PeerAddress, Phone, Reliable, Rights, Route, Secret,
-    Snapshot, Transport, Trunk, TrunkMode,
+    CapsWish, Destination, Dialect, Listen, Number, PeerAddress, Phone, Reliable, Rights, Route,
+    Secret, Snapshot, Transport, Trunk, TrunkMode,
 };
 
 pub const CARRIER: &str = "203.0.113.10:5060";
@@ -27,6 +27,8 @@ pub fn phone(extension: &str, name: &str) -> (String, Phone) {
         rights: Rights::default(),
         reliable: Reliable::default(),
         pickup_groups: Vec::new(),
+        withhold: false,
+        auto_answer_for: Vec::new(),
     };
     (extension.to_owned(), phone)
 }
@@ -61,6 +63,9 @@ pub fn trunk(name: &str, mode: TrunkMode, peers: &[&str]) -> Trunk {
         caps: CapsWish::default(),
         reliable: Reliable::default(),
         replaces: false,
+        dialect: Dialect::default(),
+        profile: None,
+        written: Vec::new(),
     }
 }
 
