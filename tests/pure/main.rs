@@ -15,6 +15,7 @@ mod scene;
 mod watch;
 
 mod abuse;
+mod answering;
 mod blf;
 mod calls;
 mod cost;
@@ -30,6 +31,7 @@ mod methods;
 mod offers;
 mod operator;
 mod probes;
+mod profiles;
 mod quality;
 mod races;
 mod reasons;

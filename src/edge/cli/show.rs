@@ -131,8 +131,16 @@ pub(super) fn trunk(detail: &TrunkDetail, paint: Paint) -> String {
     part("The carrier has to let in", &detail.lets_in, "nothing is known yet");
     part("Callers come by", &detail.numbers, "no [[number]] names it: calls from it are refused");
     part("Calls leave by", &detail.routes, "no [[route]] names it");
-    let settings: Vec<_> =
-        detail.settings.iter().map(|(name, value)| format!("{name:<22}{value}")).collect();
+    let profile = &detail.profile;
+    let settings = detail.settings.iter().map(|row| {
+        let by = match row.set_by.as_str() {
+            "trunk" => "trunks.toml".to_owned(),
+            "profile" => format!("profile {profile}"),
+            _ => "default".to_owned(),
+        };
+        format!("{:<22} {:<22} {by}", row.name, row.value)
+    });
+    let settings: Vec<_> = settings.collect();
     part("Settings", &settings, "none");
     out
 }

@@ -124,7 +124,21 @@ pub struct TrunkDetail {
     /// The routes that lead to it, with their patterns and what is sent.
     pub routes: Vec<String>,
     /// Its settings as they are in force, by their names in `trunks.toml`.
-    pub settings: Vec<(String, String)>,
+    pub settings: Vec<SettingRow>,
+    /// The profile that it follows; empty for none.
+    #[serde(default)]
+    pub profile: String,
+}
+
+/// A setting as it is in force.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct SettingRow {
+    /// Its key.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+    /// Who gave it: `trunk`, `profile` or `default`.
+    pub set_by: String,
 }
 
 /// A place of a trunk.

@@ -43,8 +43,8 @@ impl SwitchboardTask {
             }
             Command::Calls => self.calls_list(request),
             Command::CallShow { call } => self.call_show(call, request),
-            Command::CallOriginate { from, to } => {
-                let reply = self.originate(&from, &to);
+            Command::CallOriginate { from, to, answers_itself } => {
+                let reply = self.originate(&from, &to, answers_itself);
                 request.answer(reply);
             }
             Command::CallHangup { call } => {
@@ -239,9 +239,14 @@ impl SwitchboardTask {
         });
     }
 
-    fn originate(&mut self, from: &str, to: &str) -> Result<OriginateReply, CommandError> {
+    fn originate(
+        &mut self,
+        from: &str,
+        to: &str,
+        answers_itself: bool,
+    ) -> Result<OriginateReply, CommandError> {
         let now = self.tools.clock.now();
-        match self.switchboard.originate(now, from, to, &mut self.out) {
+        match self.switchboard.originate(now, from, to, answers_itself, &mut self.out) {
             Ok(call) => Ok(OriginateReply { call: call.to_string() }),
             Err(OriginateError::NoSuchPhone) => Err(CommandError::NoSuchPhone(from.to_owned())),
             Err(OriginateError::NotRegistered) => Err(CommandError::Refused(&cause::UNREACHABLE)),

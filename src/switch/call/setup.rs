@@ -1,7 +1,7 @@
 //! From the INVITE to the answer: opening ports, ringing the targets, and what to do when they refuse.
 
 use super::*;
-use crate::proto::sdp::SdpRefusal;
+use crate::proto::sdp::{Negotiator, SdpRefusal};
 use crate::proto::sip::session::{Invite, State};
 use crate::switch::cause;
 use crate::switch::cdr::record::{Direction, SegmentKind};
@@ -155,13 +155,21 @@ impl Call {
         let Media::Open(a, b) = &self.media else { return };
         let ports = if self.side_of(At::B(0)) == Side::B { b } else { a };
         let at = MediaAddress { ip: target.media_ip, rtp_port: ports.rtp, rtcp_port: ports.rtcp };
-        let mut negotiator = crate::proto::sdp::Negotiator::new(session_id);
+        let mut negotiator = self.negotiator_for(session_id, &target);
         let far = self.offer_of_who_stays();
         let is_late = self.is_late && self.transfer.is_none();
         let body = (!is_late).then(|| negotiator.offer_to_peer(far.as_ref(), at));
         let mut leg = self.outgoing_leg(now, label, target, body, out);
         leg.negotiator = negotiator;
         self.branches.push(leg);
+    }
+
+    /// The description's side of a leg that is about to be rung.
+    pub(super) fn negotiator_for(&self, id: u64, target: &Target) -> Negotiator {
+        let mut negotiator = Negotiator::new(id);
+        let trunk = self.snapshot.trunk(&target.party).filter(|_| target.is_trunk);
+        negotiator.offer_only(trunk.map_or(&[][..], |trunk| &trunk.dialect.codecs));
+        negotiator
     }
 
     /// Sends an INVITE and makes the leg that waits for its answer.

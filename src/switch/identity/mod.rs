@@ -16,7 +16,9 @@ pub use dialect::{
 };
 pub use inward::{answer_wish, caller_of, connected_of};
 pub use number::{NumberForm, Numbering};
-pub use outward::{Outward, called, called_tail, connected, referred_by, to_phone, to_trunk};
+pub use outward::{
+    Outward, answers_itself, called, called_tail, connected, referred_by, to_phone, to_trunk,
+};
 
 /// The number of a caller of whom nothing is known.
 pub const NOBODY: &str = "anonymous";

@@ -51,7 +51,8 @@ pub fn to_phone(snapshot: &Snapshot, caller: &Caller, phone: &Phone, host: &str)
 }
 
 /// What makes phones answer by themselves: the header of RFC 5373, and those that phones knew before it.
-fn answers_itself(realm: &str) -> [(H, String); 3] {
+#[must_use]
+pub fn answers_itself(realm: &str) -> [(H, String); 3] {
     [
         (H::AnswerMode, "Auto".to_owned()),
         (H::CallInfo, format!("<sip:{realm}>;answer-after=0")),
@@ -91,9 +92,14 @@ pub fn to_trunk(
     let account = trunk.user.as_deref().filter(|_| dialect.from_user == FromUser::Account);
     let from_user = account.unwrap_or(&number);
     if is_withheld {
-        // The Contact of a login is its user; otherwise it says as little as From.
+        // A login tells the carrier whose call it is, and nobody who calls.
+        let account = account.filter(|_| dialect.trust.outward);
+        let from = account.map_or_else(
+            || ANONYMOUS.to_owned(),
+            |user| address("Anonymous", &format!("{}{tail}", escape_user(user))),
+        );
         let contact_user = account.unwrap_or(super::NOBODY).to_owned();
-        return Outward { from: ANONYMOUS.to_owned(), contact_user, headers };
+        return Outward { from, contact_user, headers };
     }
     let phone = user_phone(trunk, from_user);
     let from = address(&shown.name, &format!("{}{tail}{phone}", escape_user(from_user)));

@@ -10,6 +10,7 @@ use crate::proto::sip::uri::{Scheme, Uri};
 use crate::switch::call::{Incoming, Plan};
 use crate::switch::cause::{self, Cause};
 use crate::switch::cdr::record::{Began, Direction};
+use crate::switch::identity::answers_itself as answers_itself_headers;
 
 /// Why an operator's call could not be placed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,7 +91,8 @@ impl Switchboard {
         self.start_call(call, caller, start, out);
     }
 
-    /// Places a call for an operator: the phone `from` rings first, then the number `to`.
+    /// Places a call for an operator: the phone `from` rings first, or answers by itself where that is asked for, then
+    /// the number `to`.
     ///
     /// # Errors
     ///
@@ -100,6 +102,7 @@ impl Switchboard {
         now: Instant,
         from: &str,
         to: &str,
+        answers_itself: bool,
         out: &mut Vec<Output>,
     ) -> Result<CallId, OriginateError> {
         let is_full = self.is_draining || self.calls.len() >= self.snapshot.limits.calls_max;
@@ -110,7 +113,12 @@ impl Switchboard {
         let mut caller = Caller::new(from, phone.name.as_str());
         caller.shown.is_withheld = phone.withhold;
         let wanted = Caller::new(to, "");
-        let first = self.phone_targets(now, from, &wanted);
+        let mut first = self.phone_targets(now, from, &wanted);
+        if answers_itself {
+            // The operator's socket is trusted with more than that.
+            let headers = answers_itself_headers(&self.snapshot.sip.realm);
+            first.iter_mut().for_each(|target| target.headers.extend(headers.clone()));
+        }
         let Some(target) = first.first() else { return Err(OriginateError::NotRegistered) };
         let media_ip = target.media_ip;
         let origin = Origin::Operator(from.to_owned());
