@@ -23,6 +23,7 @@ mod dialogs;
 mod emergency;
 mod forks;
 mod identity;
+mod identity_kept;
 mod info;
 mod located;
 mod lossy;

@@ -10,6 +10,7 @@ use tandem::proto::sip::transport::{Dest, Flow, Transport};
 use tandem::proto::time::{Instant, Wall};
 use tandem::switch::call::{self, Call, MediaOp, Ports};
 use tandem::switch::cdr::record::CallId;
+use tandem::switch::identity::{Forwarding, IdentityHeader, Trust};
 use tandem::switch::snapshot::{
     CapsWish, Destination, Dialect, Limits, Number, PeerAddress, Phone, Reliable, Rights, Secret,
     SipSettings, Snapshot, Trunk, TrunkMode,
@@ -218,7 +219,12 @@ fn snapshot() -> Snapshot {
         caps: CapsWish::default(),
         reliable: Reliable::default(),
         replaces: false,
-        dialect: Dialect::default(),
+        dialect: Dialect {
+            trust: Trust { inward: true, outward: true },
+            identity: vec![IdentityHeader::Asserted, IdentityHeader::RemoteParty],
+            forwarding: vec![Forwarding::Diversion, Forwarding::History],
+            ..Dialect::default()
+        },
         profile: None,
         written: Vec::new(),
     };

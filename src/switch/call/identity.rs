@@ -4,7 +4,7 @@
 use super::*;
 use crate::proto::sip::session::SessionIds;
 use crate::proto::sip::transport::Host;
-use crate::switch::identity::{Shown, connected, connected_of};
+use crate::switch::identity::{Shown, changed_of, connected, connected_of};
 
 /// The halves of the session identifier that parties are given who have none.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +54,24 @@ impl Call {
         if let (Some(shown), Some(leg)) = (shown, self.leg_mut(at)) {
             (leg.shown, leg.is_asserted) = (shown, true);
         }
+    }
+
+    /// A trusted trunk says within a call that somebody else is there now, as after a transfer of its own. Gives the leg
+    /// that has to be told.
+    pub(super) fn note_changed(&mut self, at: At, request: &Message) -> Option<At> {
+        if !matches!(request.method(), Method::Invite | Method::Update) {
+            return None;
+        }
+        let leg = self.leg(at).filter(|leg| leg.is_trunk)?;
+        let shown = changed_of(&self.snapshot, &leg.party, request)?;
+        let other = self.across(at)?;
+        let leg = self.leg_mut(at)?;
+        if leg.shown == shown {
+            return None;
+        }
+        (leg.shown, leg.is_asserted) = (shown, true);
+        self.tell(other, at);
+        Some(other)
     }
 
     /// Says on a leg who is at the other end. What a trunk was dialled by is no news to who dialled it.

@@ -384,9 +384,14 @@ impl Call {
             .find(|(_, leg)| leg.session.local_tag() == tag && leg.session.call_id() == call_id);
         let Some((at, leg)) = found.map(|(at, leg)| (at, leg.label.clone())) else { return };
         self.note(now, &leg, "sip.in", request.method().as_str());
+        let told = self.note_changed(at, &request);
         self.on_session(now, at, out, |session, sip| {
             session.receive_request(now, server, request, flow, sip)
         });
+        if let Some(other) = told {
+            // A re-INVITE that crosses the call has said it already.
+            self.on_session(now, other, out, |session, sip| session.tell_across(sip));
+        }
     }
 
     fn response(

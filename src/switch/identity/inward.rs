@@ -104,6 +104,15 @@ pub fn connected_of(snapshot: &Snapshot, trunk: &str, response: &Message) -> Opt
     })
 }
 
+/// Who is at the other end of a trunk from now on, by a re-INVITE or an UPDATE that asserts it, read like the INVITE of a
+/// caller: who was hidden by an anonymous From stays so. `None` if that is not believed or not said.
+#[must_use]
+pub fn changed_of(snapshot: &Snapshot, trunk: &str, request: &Message) -> Option<Shown> {
+    let trunk = snapshot.trunk(trunk).filter(|trunk| trunk.dialect.trust.inward)?;
+    identity::asserted(request)?;
+    Some(trunk_caller(snapshot, trunk, request).shown)
+}
+
 /// Does an INVITE ask to be answered without a hand? `Some(true)`: or not at all (RFC 5373 §4.2). Phones have three ways to
 /// say it.
 #[must_use]

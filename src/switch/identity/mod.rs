@@ -14,7 +14,7 @@ pub use crate::proto::sip::identity::Reason;
 pub use dialect::{
     Dialect, ForwardedCaller, Forwarding, FromHost, FromUser, IdentityHeader, Trust,
 };
-pub use inward::{answer_wish, caller_of, connected_of};
+pub use inward::{answer_wish, caller_of, changed_of, connected_of};
 pub use number::{NumberForm, Numbering};
 pub use outward::{
     Outward, answers_itself, called, called_tail, connected, referred_by, to_phone, to_trunk,
