@@ -72,7 +72,7 @@ fn row_137_an_answer_that_is_required_and_not_allowed_is_refused() {
         let mut w = World::new(letting(by, Trust::default()));
         let (a, b) = (w.phone("1001"), w.phone("1002"));
         w[b].habits.on_invite = vec![(20, ok())];
-        w.dial_with(a, "1002", &Body::Auto, "Answer-Mode: Auto;require\r\n");
+        w.dial_with(a, "1002", &Body::Auto, "Require: answermode\r\nAnswer-Mode: Auto;require\r\n");
         w.run_for(500);
         assert_eq!(w[a].last().status, status);
         assert_eq!(w[b].requests("INVITE").is_empty(), status == 403);
@@ -99,6 +99,14 @@ fn row_137_a_trunk_makes_a_phone_answer_only_if_it_is_trusted_and_let() {
         w[b].habits.on_invite = vec![(20, ok())];
         // It calls itself like a phone that is let: that makes it none.
         w[carrier].user = "1001".into();
+        w.dial_with(carrier, NUMBER, &Body::Auto, "Answer-Mode: Auto;require\r\n");
+        w.run_for(500);
+        assert_eq!(w[carrier].last().status, if expected { 200 } else { 403 });
+        if expected {
+            w.hang_up(carrier);
+            w.run_for(40_000);
+            w[b].got.clear();
+        }
         w.dial_with(carrier, NUMBER, &Body::Auto, ASKS[0]);
         w.run_for(500);
         let invite = w[b].requests("INVITE")[0].clone();

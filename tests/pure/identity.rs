@@ -289,6 +289,38 @@ fn row_117_the_caller_is_told_who_answered() {
     w.assert_empty();
 }
 
+/// A called phone may hide itself as well.
+#[test]
+fn row_117_who_answers_may_be_withheld() {
+    let mut w = World::new(trusting(BOTH));
+    let (a, b) = (w.phone("1001"), w.phone("1002"));
+    w[b].habits.on_invite = vec![(20, ring()), (500, ok().header("Privacy: id"))];
+    w.dial(a, "1002");
+    w.run_for(1_000);
+    assert!(w[a].response(180).unwrap().has("P-Asserted-Identity"));
+    assert!(!w[a].response(200).unwrap().has("P-Asserted-Identity"));
+    w.hang_up(a);
+    w.assert_empty();
+}
+
+/// What a phone chose of its identities goes before the trunk's own number, which stands for extensions.
+#[test]
+fn row_117_an_identity_of_the_phone_goes_before_the_trunks_number() {
+    let mut snapshot = trusting(NONE);
+    snapshot.trunks[0].caller_id = Some("+862012345678".into());
+    let rights = &mut snapshot.phones.get_mut("1001").unwrap().rights;
+    rights.identities = vec!["+862055556666".into()];
+    let wish = "P-Preferred-Identity: <sip:+862055556666@tandem>\r\n";
+    for (headers, expected) in [(wish, "+862055556666"), ("", "+862012345678")] {
+        let (_, invite) = calls_out(snapshot.clone(), headers);
+        assert!(
+            invite.get("From").contains(&format!("<sip:{expected}@")),
+            "{}",
+            invite.get("From")
+        );
+    }
+}
+
 #[test]
 fn row_117_who_answered_crosses_between_those_who_are_trusted() {
     // A trusted carrier says who it connected; the phone is told.

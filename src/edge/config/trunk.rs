@@ -129,7 +129,7 @@ pub(super) static TRUNK: &[Item<TrunkDraft>] = &[
             t.caller_id = Some(value::token(text.value)?);
             Ok(())
         },
-        "The number that calls by this trunk show, instead of the caller's extension.",
+        "The number that calls by this trunk show instead of an extension; an identity that the phone chose goes before it.",
     ),
     Item::whole_or_none(
         "ring_timeout_seconds",

@@ -2,6 +2,7 @@
 //! RFC 4916, RFC 7989).
 
 use super::*;
+use crate::proto::sip::identity::Privacy;
 use crate::proto::sip::session::SessionIds;
 use crate::proto::sip::transport::Host;
 use crate::switch::identity::{Shown, changed_of, connected, connected_of};
@@ -47,8 +48,11 @@ impl Call {
         }
     }
 
-    /// A trusted trunk says in an answer to our INVITE who it connected.
+    /// A trusted trunk says in an answer to our INVITE who it connected; whoever answers may ask to be hidden.
     pub(super) fn note_connected(&mut self, at: At, response: &Message) {
+        if let Some(leg) = self.leg_mut(at).filter(|_| Privacy::of(response).is_withheld) {
+            leg.shown.is_withheld = true;
+        }
         let of = |leg: &Leg| connected_of(&self.snapshot, &leg.party, response);
         let shown = self.leg(at).filter(|leg| leg.is_trunk).and_then(of);
         if let (Some(shown), Some(leg)) = (shown, self.leg_mut(at)) {

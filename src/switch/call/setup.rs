@@ -17,12 +17,15 @@ impl Call {
     ) {
         let began = &self.began;
         let text = format!("{} calls {} ({})", began.caller, began.called, began.direction.word());
-        let fields = vec![
+        let mut fields = vec![
             ("direction", began.direction.word().to_owned()),
             ("caller", began.caller.clone()),
             ("called", began.called.clone()),
             ("trunk", began.trunk.clone()),
         ];
+        if began.is_withheld {
+            fields.push(("withheld", "true".to_owned()));
+        }
         self.note(now, "", "call.began", text);
         self.event("call.began", fields, out);
         if let Some(incoming) = incoming {

@@ -73,8 +73,11 @@ pub fn to_trunk(
 ) -> Outward {
     let dialect = &trunk.dialect;
     let numbering = Numbering::of(&snapshot.dial, dialect);
-    let shown = shown_by(caller, trunk, &numbering);
-    let number = numbering.write(&shown.number, dialect.calling);
+    let shown = shown_by(snapshot, caller, trunk, &numbering);
+    // An extension is no number outside, however long it is.
+    let is_extension = snapshot.phone(&shown.number).is_some();
+    let form = if is_extension { NumberForm::AsIs } else { dialect.calling };
+    let number = numbering.write(&shown.number, form);
     let tail = format!("@{}", host_of(snapshot, trunk, local));
     let is_withheld = shown.is_withheld && !is_emergency;
     let mut headers = Headers::new();
@@ -106,9 +109,14 @@ pub fn to_trunk(
     Outward { from, contact_user: from_user.to_owned(), headers }
 }
 
-/// Whose number the trunk shows: the caller's of a forwarded call if it takes that, else its own one, else that of who
-/// calls or forwarded.
-fn shown_by(caller: &Caller, trunk: &Trunk, numbering: &Numbering<'_>) -> Shown {
+/// Whose number the trunk shows: the caller's of a forwarded call if it takes that, else that of who calls or forwarded;
+/// the trunk's own one instead of an extension.
+fn shown_by(
+    snapshot: &Snapshot,
+    caller: &Caller,
+    trunk: &Trunk,
+    numbering: &Numbering<'_>,
+) -> Shown {
     let original = caller.original.as_deref().filter(|original| {
         let is_outside = numbering.canonical(&original.number).is_some();
         trunk.dialect.forwarded_caller == ForwardedCaller::Original && is_outside
@@ -116,7 +124,10 @@ fn shown_by(caller: &Caller, trunk: &Trunk, numbering: &Numbering<'_>) -> Shown 
     if let Some(original) = original {
         return original.clone();
     }
-    let number = trunk.caller_id.clone().unwrap_or_else(|| caller.shown.number.clone());
+    // An identity that a phone chose is a number already, and the admin let it have that.
+    let is_extension = snapshot.phone(&caller.shown.number).is_some();
+    let own = trunk.caller_id.clone().filter(|_| is_extension);
+    let number = own.unwrap_or_else(|| caller.shown.number.clone());
     Shown { number, ..caller.shown.clone() }
 }
 

@@ -41,7 +41,7 @@ impl Switchboard {
         let Wish { caller, dialled } = self.read_wish(&origin, &asked.request);
         let max_forwards = asked.request.max_forwards().unwrap_or(70);
         let allowed = verdict.and_then(|()| self.is_own_identity(&origin, &asked.request));
-        let served = self.is_served(&caller, &dialled, &asked.request);
+        let served = self.is_served(&origin, (&caller, &dialled), &asked.request);
         let is_open = allowed.is_ok() && served.is_ok();
         if is_open && self.is_replacing(now, &origin, &caller, &asked, out) {
             return;

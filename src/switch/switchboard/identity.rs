@@ -6,6 +6,7 @@ use crate::proto::sip::identity::Privacy;
 use crate::switch::call::Why;
 use crate::switch::cause::{self, Cause};
 use crate::switch::identity::{Caller, Diverted, Numbering, answer_wish, caller_of, referred_by};
+use crate::switch::route::{Decision, decide};
 use crate::switch::snapshot::OtherFrom;
 
 /// Who calls whom, by an INVITE.
@@ -63,20 +64,26 @@ impl Switchboard {
     /// (RFC 5373 §4.2.2)? With the refusal what it was, for the timeline.
     pub(super) fn is_served(
         &self,
-        caller: &Caller,
-        dialled: &str,
+        origin: &Origin,
+        wish: (&Caller, &str),
         request: &Message,
     ) -> Result<(), (&'static Cause, String)> {
+        let (caller, dialled) = wish;
         if self.is_emergency(request) {
             return Ok(());
         }
         if let Some(unknown) = Privacy::of(request).unserved() {
             return Err((&cause::NO_PRIVACY, format!("no privacy of the kind {unknown}")));
         }
-        let phone = self.snapshot.phone(dialled);
+        if answer_wish(request) != Some(true) {
+            return Ok(());
+        }
+        let phone = match decide(&self.snapshot, origin, dialled) {
+            Ok(Decision::Phone { extension, .. }) => self.snapshot.phone(&extension),
+            _ => None,
+        };
         let may = caller.answer_by.as_ref().zip(phone);
-        let may = may.is_some_and(|(by, phone)| phone.auto_answer_for.contains(by));
-        if answer_wish(request) == Some(true) && !may {
+        if !may.is_some_and(|(by, phone)| phone.auto_answer_for.contains(by)) {
             let text = format!("{dialled} does not answer by itself for who calls");
             return Err((&cause::FORBIDDEN, text));
         }

@@ -6,6 +6,7 @@ use super::admit::Asked;
 use super::calls::{dialled, is_sips};
 use super::*;
 use crate::proto::sip::endpoint::{Failure, Large};
+use crate::proto::sip::identity::{Privacy, is_from_anonymous};
 use crate::proto::sip::method::Method;
 use crate::switch::call::Target;
 use crate::switch::cause;
@@ -91,7 +92,9 @@ impl Switchboard {
             let later = [(HeaderName::RetryAfter, AGAIN_AFTER.to_string())];
             return self.refuse(now, &asked, status, &later, out);
         }
-        let caller = caller_of(&self.snapshot, &origin, request);
+        let mut caller = caller_of(&self.snapshot, &origin, request);
+        // A message is answered by its sender's number: it is withheld only if the message itself asks for that.
+        caller.shown.is_withheld = Privacy::of(request).is_withheld || is_from_anonymous(request);
         let mut targets = self.phone_targets(now, &extension, &caller);
         if targets.is_empty() {
             return self.refuse(now, &asked, cause::UNREACHABLE.sip, &[], out);
