@@ -139,6 +139,40 @@ fn the_operator_connects_two_phones() {
 }
 
 #[test]
+fn the_operators_phone_answers_by_itself_if_it_is_asked() {
+    let daemon = daemon(&[]);
+    let (mut alice, _bob) = (phone(&daemon, 0), phone(&daemon, 1));
+    let (exit, text) = code(&daemon, &["call", "originate", "1001", "1002", "--auto-answer"]);
+    assert_eq!(exit, Some(0), "{text}");
+    let invite = alice.expect("INVITE");
+    assert!(invite.contains("\r\nAnswer-Mode: Auto\r\n"), "{invite}");
+    alice.respond(&invite, "486 Busy Here", "");
+    daemon.wait_for_records(1);
+}
+
+/// The phone does not see who calls; the operator does, now and afterwards.
+#[test]
+fn a_withheld_caller_is_known_to_the_operator() {
+    let daemon = daemon(&[("phones.toml", "withhold = true\n")]);
+    let (mut alice, mut bob) = (phone(&daemon, 0), phone(&daemon, 1));
+    bob.invite("1001");
+    let invite = alice.expect("INVITE");
+    assert!(invite.contains("<sip:anonymous@anonymous.invalid>") && !invite.contains("1002@"));
+    let id = only_call(&daemon);
+    let (_, live) = code(&daemon, &["call", "show", &id]);
+    alice.respond(&invite, "486 Busy Here", "");
+    let record = &daemon.wait_for_records(1)[0];
+    assert_eq!((&record["caller"], &record["withheld"]), (&"1002".into(), &true.into()));
+    let (_, ended) = code(&daemon, &["call", "show", &id]);
+    for text in [live, ended] {
+        assert!(
+            text.contains("1002 (withheld) -> 1001") && text.contains("\nsession   "),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn a_call_that_rings_is_not_counted_as_answered() {
     let daemon = daemon(&[]);
     let (mut alice, mut bob) = (phone(&daemon, 0), phone(&daemon, 1));
