@@ -109,6 +109,29 @@ fn row_117_both_sides_of_an_attended_transfer_are_told() {
     w.assert_empty();
 }
 
+/// A phone that takes no UPDATE is told by a re-INVITE that changes nothing else; one that was told already by none.
+#[test]
+fn row_117_a_phone_without_update_is_told_of_a_transfer_by_a_re_invite() {
+    let mut w = World::new(trusting(NONE));
+    let (a, b, c) = (w.phone("1001"), w.phone("1002"), w.phone("1003"));
+    for phone in [b, c] {
+        w[phone].habits.on_invite = vec![(20, ok())];
+    }
+    w.dial(a, "1002");
+    w.run_for(500);
+    let before = w[b].last().remote_sdp.clone();
+    w.in_dialog(a, "REFER", "Refer-To: <sip:1003@10.0.0.1>\r\n", "");
+    w.run_for(2_000);
+    let told: Vec<_> = w[b].requests("INVITE").into_iter().skip(1).collect();
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].get("P-Asserted-Identity"), "<sip:1003@tandem>");
+    assert_eq!(told[0].body, before, "the same description, with the same version");
+    assert!(w[b].requests("UPDATE").is_empty());
+    assert_eq!(crate::scene::heard(&w), (true, true));
+    w.hang_up(b);
+    w.assert_empty();
+}
+
 /// The carrier connects its side with somebody else and says so: by UPDATE, or by a re-INVITE that crosses the call.
 #[test]
 fn row_117_a_trusted_trunk_may_say_that_somebody_else_is_there_now() {

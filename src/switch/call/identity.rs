@@ -94,6 +94,15 @@ impl Call {
         }
     }
 
+    /// Sends a leg the news of who is there now, unless a request that is under way has told it: by UPDATE, or by a
+    /// re-INVITE that changes nothing else.
+    pub(super) fn send_news(&mut self, now: Instant, at: At, out: &mut Vec<Output>) {
+        self.on_session(now, at, out, |session, sip| session.tell_across(sip));
+        if self.modifying.is_none() && self.leg(at).is_some_and(|leg| leg.session.owes_news()) {
+            self.refresh(now, at, out);
+        }
+    }
+
     /// Two legs are connected.
     pub(super) fn introduce(&mut self, one: At, other: At) {
         self.tell(one, other);

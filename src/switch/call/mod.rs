@@ -389,8 +389,7 @@ impl Call {
             session.receive_request(now, server, request, flow, sip)
         });
         if let Some(other) = told {
-            // A re-INVITE that crosses the call has said it already.
-            self.on_session(now, other, out, |session, sip| session.tell_across(sip));
+            self.send_news(now, other, out);
         }
     }
 

@@ -272,9 +272,8 @@ impl Call {
         if let Some(answer) = answer {
             self.reoffer_first(now, &answer, out);
         }
-        // A re-INVITE has said it already, and is under way.
         if std::mem::take(&mut self.tell_due) {
-            self.on_session(now, At::A, out, |session, sip| session.tell_across(sip));
+            self.send_news(now, At::A, out);
         }
     }
 }

@@ -68,10 +68,16 @@ impl Session {
         self.stamp();
     }
 
-    /// Tells the peer who is at the other end, where it takes UPDATE and there is something to tell (RFC 4916 §4.3).
+    /// Has the peer not been told yet who is at the other end, and can it be?
+    #[must_use]
+    pub const fn owes_news(&self) -> bool {
+        self.across.is_news && !self.across.headers.is_empty() && self.can_modify()
+    }
+
+    /// Tells the peer who is at the other end, if it takes UPDATE (RFC 4916 §4.3). A re-INVITE would tell it as well, but
+    /// only the user knows the description that it has to repeat.
     pub fn tell_across(&mut self, out: &mut Vec<Out>) {
-        let is_news = self.across.is_news && !self.across.headers.is_empty();
-        if is_news && self.can_modify() && self.peer_allows_update {
+        if self.owes_news() && self.peer_allows_update {
             self.send_update(out);
         }
     }
