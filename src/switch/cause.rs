@@ -81,6 +81,8 @@ catalogue! {
     CAP_REACHED = "cap_reached", 403, 21, Caller, false, "a cap on calls or minutes was reached";
     /// The From names another user than the one who logged in.
     OTHER_IDENTITY = "other_identity", 403, 21, Caller, false, "the caller claims to be somebody else";
+    /// The caller insists on a kind of privacy that we do not know (RFC 3323 §5).
+    NO_PRIVACY = "no_privacy", 500, 79, Caller, false, "the privacy that was asked for cannot be had";
     /// The far end refused us (401, 403, 407 after our credentials).
     REFUSED_BY_PEER = "refused_by_peer", 403, 21, Network, false, "the far end refused the call";
     /// Max-Forwards ran out.

@@ -19,6 +19,7 @@ use crate::switch::call::Origin;
 pub use crate::switch::device::{Device, ProvisioningSettings};
 pub use crate::switch::guard::GuardSettings;
 pub use crate::switch::health::Bounds as HealthBounds;
+pub use crate::switch::identity::Dialect;
 pub use crate::switch::route::caps::{CapsWish, DialSettings, Rights};
 
 /// A password; its `Debug` shows nothing.
@@ -263,6 +264,10 @@ pub struct Phone {
     pub pickup_groups: Vec<String>,
     /// What it is and what is on its keys, for the files that it fetches.
     pub device: Device,
+    /// Its number is not told, unless a call of its asks for that.
+    pub withhold: bool,
+    /// Who may make it answer by itself: extensions, and `trunk:` with a trunk's name.
+    pub auto_answer_for: Vec<String>,
 }
 
 /// How a trunk and we know each other.
@@ -353,6 +358,21 @@ pub struct Trunk {
     pub keepalive: Duration,
     /// When what real calls tell of it makes it the last one to be tried.
     pub health: HealthBounds,
+    /// How numbers and identities are written for it and read from it, and whose word counts.
+    pub dialect: Dialect,
+    /// The profile that it follows.
+    pub profile: Option<String>,
+    /// Its keys that are written somewhere, and whether the profile has them; the others are defaults.
+    pub written: Vec<(&'static str, WrittenIn)>,
+}
+
+/// Where a key of a trunk is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WrittenIn {
+    /// In the trunk's own table, which wins.
+    Trunk,
+    /// In its profile.
+    Profile,
 }
 
 /// What a number or a dialled extension leads to.
@@ -464,6 +484,19 @@ impl Snapshot {
             Origin::Trunk(name) => self.trunk(name).map(|trunk| trunk.reliable),
         };
         found.unwrap_or_default()
+    }
+
+    /// What is asked of the session timer on a leg to this peer: nothing of a trunk that does not want one, though it
+    /// has what it asks for itself.
+    #[must_use]
+    pub fn refreshing_for(&self, peer: &Origin) -> Refreshing {
+        let mut refreshing = self.sip.refreshing;
+        if let Origin::Trunk(name) = peer
+            && self.trunk(name).is_some_and(|trunk| !trunk.dialect.session_timers)
+        {
+            refreshing.expires = Duration::ZERO;
+        }
+        refreshing
     }
 
     /// The trunk that registers to us as this user.

@@ -11,6 +11,7 @@ use tandem::proto::sip::header::reason::Reasons;
 use tandem::proto::sip::header::values::{CSeq, delta_seconds, digits, has_token, q_value};
 use tandem::proto::sip::header::via::Via;
 use tandem::proto::sip::header::{HeaderName, split_list};
+use tandem::proto::sip::identity::{self, Diversion, Privacy};
 use tandem::proto::sip::message::build::Builder;
 use tandem::proto::sip::message::framing::{Frame, Framer};
 use tandem::proto::sip::message::{MESSAGE_MAX, Message, Parsed};
@@ -56,6 +57,7 @@ pub fn message(bytes: &[u8]) {
     let _ = (message.branch(), message.from_tag(), message.to_tag(), message.contact_uri());
     let _ = (message.max_forwards(), message.expires(), message.call_id(), message.reason());
     let _ = (Reasons::of(&message), Replaces::of(&message));
+    identities(&message);
     let _ = (Digit::parse(true, message.body()), Digit::parse(false, message.body()));
     if let Some(body) = message.sdp() {
         sdp::fuzz_sdp(body);
@@ -87,6 +89,26 @@ pub fn message(bytes: &[u8]) {
         assert_eq!(again.branch(), message.branch());
     } else {
         assert!(!is_whole, "our answer cannot be read: {}", String::from_utf8_lossy(&answer));
+    }
+}
+
+/// Who a message says it is from: bounded, and what is written of it can be read again.
+fn identities(message: &Message) {
+    let told = [identity::asserted(message), identity::preferred(message)];
+    let remote = identity::remote_party(message).map(|(party, _)| party);
+    for party in told.into_iter().chain([remote]).flatten() {
+        assert!(!party.number.is_empty() && party.number.len() <= identity::NUMBER_MAX);
+        assert!(party.name.chars().count() <= identity::NAME_MAX);
+    }
+    let nobody = identity::is_from_anonymous(message);
+    assert!(!nobody || identity::from(message).is_none());
+    assert!(Privacy::of(message).unknown.len() <= 16);
+    assert!(identity::user_to_user(message).len() <= 2);
+    let diverted = Diversion::of(message);
+    assert!(diverted.len() <= identity::DIVERSIONS_MAX);
+    let history = Diversion::history(&diverted, "@h", "sip:x@h");
+    for value in diverted.iter().map(|by| by.value("@h")).chain(history) {
+        assert!(NameAddr::parse(&value).is_ok(), "{value}");
     }
 }
 

@@ -36,6 +36,31 @@ pub(crate) fn request(method: &str, cseq: u32, body: &str) -> String {
     )
 }
 
+/// We tell it by a re-INVITE who is at the other end now; it answers with the description that it has.
+pub(crate) const RE_INVITED: &str = r#"<recv request="INVITE" />
+  <send retrans="500"><![CDATA[
+      SIP/2.0 200 OK
+      [last_Via:]
+      [last_From:]
+      [last_To:]
+      [last_Call-ID:]
+      [last_CSeq:]
+      Contact: <sip:[local_ip]:[local_port];transport=[transport]>
+      Content-Type: application/sdp
+      Content-Length: [len]
+
+      v=0
+      o=sipp 53655765 2353687637 IN IP[local_ip_type] [local_ip]
+      s=-
+      c=IN IP[media_ip_type] [media_ip]
+      t=0 0
+      m=audio [media_port] RTP/AVP 0 101
+      a=rtpmap:0 PCMU/8000
+      a=rtpmap:101 telephone-event/8000
+
+  ]]></send>
+  <recv request="ACK" />"#;
+
 /// The end of a called side's scenario: the BYE and its answer.
 pub(crate) const HUNG_UP: &str = "<recv request=\"BYE\" /><send><![CDATA[\nSIP/2.0 200 OK\n[last_Via:]\n[last_From:]\n[last_To:]\n[last_Call-ID:]\n[last_CSeq:]\nContent-Length: 0\n\n]]></send>";
 

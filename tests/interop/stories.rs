@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::live::daemon::{Daemon, SECRETS, free_port};
 use crate::programs;
-use crate::sipp::{HUNG_UP, Sipp, request, talk};
+use crate::sipp::{HUNG_UP, RE_INVITED, Sipp, request, talk};
 
 /// A daemon with a carrier on `carrier` and another one behind it on `backup`.
 fn exchange(carrier: u16, backup: u16) -> Daemon {
@@ -330,7 +330,8 @@ fn a_phone_hands_its_call_to_a_number_outside() {
     let (bob, carrier) = (free_port(), free_port());
     let daemon = exchange(carrier, free_port());
     register(&daemon, 1, bob, "u2");
-    let stays = Sipp::start(&daemon, "uas_answer.xml", &[("then", HUNG_UP)], bob, &["-m", "1"]);
+    let then = format!("{RE_INVITED}{HUNG_UP}");
+    let stays = Sipp::start(&daemon, "uas_answer.xml", &[("then", &then)], bob, &["-m", "1"]);
     let target = Sipp::start(&daemon, "uas_hangs_up.xml", &[], carrier, &["-m", "1"]);
     // News comes twice: that it is tried, and that it was done.
     let news = HUNG_UP.replace("request=\"BYE\"", "request=\"NOTIFY\"");

@@ -139,6 +139,40 @@ fn the_operator_connects_two_phones() {
 }
 
 #[test]
+fn the_operators_phone_answers_by_itself_if_it_is_asked() {
+    let daemon = daemon(&[]);
+    let (mut alice, _bob) = (phone(&daemon, 0), phone(&daemon, 1));
+    let (exit, text) = code(&daemon, &["call", "originate", "1001", "1002", "--auto-answer"]);
+    assert_eq!(exit, Some(0), "{text}");
+    let invite = alice.expect("INVITE");
+    assert!(invite.contains("\r\nAnswer-Mode: Auto\r\n"), "{invite}");
+    alice.respond(&invite, "486 Busy Here", "");
+    daemon.wait_for_records(1);
+}
+
+/// The phone does not see who calls; the operator does, now and afterwards.
+#[test]
+fn a_withheld_caller_is_known_to_the_operator() {
+    let daemon = daemon(&[("phones.toml", "withhold = true\n")]);
+    let (mut alice, mut bob) = (phone(&daemon, 0), phone(&daemon, 1));
+    bob.invite("1001");
+    let invite = alice.expect("INVITE");
+    assert!(invite.contains("<sip:anonymous@anonymous.invalid>") && !invite.contains("1002@"));
+    let id = only_call(&daemon);
+    let (_, live) = code(&daemon, &["call", "show", &id]);
+    alice.respond(&invite, "486 Busy Here", "");
+    let record = &daemon.wait_for_records(1)[0];
+    assert_eq!((&record["caller"], &record["withheld"]), (&"1002".into(), &true.into()));
+    let (_, ended) = code(&daemon, &["call", "show", &id]);
+    for text in [live, ended] {
+        assert!(
+            text.contains("1002 (withheld) -> 1001") && text.contains("\nsession   "),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn a_call_that_rings_is_not_counted_as_answered() {
     let daemon = daemon(&[]);
     let (mut alice, mut bob) = (phone(&daemon, 0), phone(&daemon, 1));
@@ -288,10 +322,11 @@ fn a_trunk_is_explained() {
     let carrier = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let at = carrier.local_addr().unwrap();
     let trunks = format!(
-        "[[trunk]]\nname = \"carrier\"\nmode = \"peer\"\nprobe_seconds = 0\npeers = [\"{at}\", \"tcp:192.0.2.9\"]\ncaller_id = \"+862012345678\"\n[[trunk]]\nname = \"branch\"\nmode = \"account\"\nuser = \"branch\"\nsecret = \"a long random word\"\n"
+        "[[trunk]]\nname = \"carrier\"\nmode = \"peer\"\nprobe_seconds = 0\npeers = [\"{at}\", \"tcp:192.0.2.9\"]\ncaller_id = \"+862012345678\"\nprofile = \"house\"\nidentity = [\"rpid\"]\n[[trunk]]\nname = \"branch\"\nmode = \"account\"\nuser = \"branch\"\nsecret = \"a long random word\"\n"
     );
     let daemon = daemon(&[
         ("trunks.toml", &trunks),
+        ("profiles/house.toml", "trust = \"in\"\nidentity = [\"pai\"]\ntry_timeout_seconds = 4\n"),
         (
             "numbers.toml",
             "[[number]]\nnumber = \"+862012345678\"\ntrunk = \"carrier\"\nto = \"phone:1001\"\n",
@@ -314,11 +349,24 @@ fn a_trunk_is_explained() {
         "  127.0.0.1 ports 22000-32699 (udp, audio)\n",
         "  +862012345678 to phone:1001\n",
         "^0(.+)$ sends +86$1\n",
-        "  caller_id             +862012345678\n",
-        "  probe_seconds         never\n",
+        "  caller_id              +862012345678          trunks.toml\n",
+        "  probe_seconds          never                  trunks.toml\n",
+        "  try_timeout_seconds    4 s                    profile house\n",
+        "  trust                  in                     profile house\n",
+        "  identity               rpid                   trunks.toml\n",
+        "  called_format          as_is                  default\n",
     ] {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
     }
+    // A profile that changes is in force after a reload.
+    daemon.write("profiles/house.toml", "trust = \"both\"\n");
+    let (_, text) = code(&daemon, &["reload"]);
+    assert!(text.contains("~1 trunk (carrier)"), "{text}");
+    let (_, text) = code(&daemon, &["trunk", "explain", "carrier"]);
+    assert!(
+        text.contains("  trust                  both                   profile house\n"),
+        "{text}"
+    );
     let (_, text) = code(&daemon, &["trunk", "explain", "branch"]);
     assert!(text.contains("branch (account) is down: not registered"), "{text}");
     assert!(text.contains("nobody has registered"), "{text}");

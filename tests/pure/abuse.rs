@@ -268,7 +268,7 @@ fn a_call_is_placed_by_who_logged_in() {
         (OtherFrom::Replace, "1003", 200, "1001"),
         (OtherFrom::Refuse, "1003", 403, ""),
         (OtherFrom::Refuse, "1001", 200, "1001"),
-        (OtherFrom::Refuse, "anonymous", 200, "1001"),
+        (OtherFrom::Refuse, "anonymous", 200, "anonymous"),
         (OtherFrom::Refuse, "+862012345678", 200, "+862012345678"),
     ] {
         let mut snapshot = office();

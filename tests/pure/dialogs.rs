@@ -519,3 +519,36 @@ fn a_cancelled_re_invite_is_cancelled_on_the_other_side_too() {
     w.hang_up(a);
     w.assert_empty();
 }
+
+/// Row 126: a phone behind two proxies transfers: what we send in its dialog takes the dialog's routes, and the call
+/// that comes of it takes none of them.
+#[test]
+fn row_126_a_refer_behind_two_proxies_keeps_to_the_dialogs_routes() {
+    let (mut w, a, b) = two_phones();
+    let c = w.phone("1003");
+    let near = w.party("near", "10.0.0.98:5060");
+    let answer =
+        ok().header("Record-Route: <sip:10.0.0.99;lr>").header("Record-Route: <sip:10.0.0.98;lr>");
+    w[b].habits.on_invite = vec![(20, answer)];
+    w[b].habits.repeats = false;
+    w[c].habits.on_invite = vec![(20, ok())];
+    w.dial(a, "1002");
+    w.run_for(500);
+    let (target, routes) = ("Refer-To: <sip:1003@10.0.0.1>\r\n", "Via: SIP/2.0/UDP 10.0.0.99\r\n");
+    w.in_dialog(b, "REFER", &format!("{routes}{target}"), "");
+    w.run_for(1_000);
+    assert_eq!(w[b].statuses("REFER"), [202]);
+    for method in ["ACK", "NOTIFY", "BYE"] {
+        let sent = w[near].requests(method);
+        assert!(!sent.is_empty(), "{method} goes to the first proxy");
+        let routes: Vec<_> = sent[0].all("Route").collect();
+        assert_eq!(routes, ["<sip:10.0.0.98;lr>", "<sip:10.0.0.99;lr>"], "{method}");
+        assert_eq!(sent[0].uri(), "sip:1002@10.0.0.12:5060", "{method}");
+    }
+    let news: Vec<_> = w[near].requests("NOTIFY").iter().map(|n| n.body.clone()).collect();
+    assert_eq!(news, ["SIP/2.0 100 Trying\r\n", "SIP/2.0 200 OK\r\n"]);
+    assert!(w[b].requests("NOTIFY").is_empty() && w[b].requests("BYE").is_empty());
+    assert!(!w[c].requests("INVITE")[0].has("Route"), "the new call goes its own way");
+    w.hang_up(a);
+    w.assert_empty();
+}

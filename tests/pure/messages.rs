@@ -61,6 +61,21 @@ fn row_135_a_message_goes_from_who_logged_in_without_a_contact() {
     w.assert_empty();
 }
 
+/// A message that asks for it comes from nobody; the key of a phone is for its calls.
+#[test]
+fn row_117_a_message_is_withheld_only_if_it_asks_for_that() {
+    let mut snapshot = office();
+    snapshot.phones.get_mut("1001").unwrap().withhold = true;
+    let mut w = World::new(snapshot);
+    let (a, b) = (w.phone("1001"), w.phone("1002"));
+    assert_eq!(say(&mut w, a, "1001", "1002", "", "hi"), 200);
+    assert_eq!(say(&mut w, a, "1001", "1002", "Privacy: id\r\n", "hi"), 200);
+    let from: Vec<_> = w[b].requests("MESSAGE").iter().map(|m| m.get("From").to_owned()).collect();
+    assert!(from[0].contains("<sip:1001@"), "{from:?}");
+    assert!(from[1].contains("<sip:anonymous@anonymous.invalid>"), "{from:?}");
+    w.assert_empty();
+}
+
 /// Row 135: whoever claims to be somebody else is refused where calls are.
 #[test]
 fn row_135_another_identity_is_refused_where_the_policy_says_so() {

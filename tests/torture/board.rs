@@ -10,9 +10,10 @@ use tandem::proto::sip::transport::{Dest, Flow, Transport};
 use tandem::proto::time::{Instant, Wall};
 use tandem::switch::call::{self, Call, MediaOp, Ports};
 use tandem::switch::cdr::record::CallId;
+use tandem::switch::identity::{Forwarding, IdentityHeader, Trust};
 use tandem::switch::snapshot::{
-    CapsWish, Destination, HealthBounds, Limits, Number, PeerAddress, Phone, Reliable, Rights,
-    Secret, SipSettings, Snapshot, Trunk, TrunkMode,
+    CapsWish, Destination, Dialect, HealthBounds, Limits, Number, PeerAddress, Phone, Reliable,
+    Rights, Secret, SipSettings, Snapshot, Trunk, TrunkMode,
 };
 use tandem::switch::switchboard::{Output, Switchboard};
 
@@ -221,6 +222,14 @@ fn snapshot() -> Snapshot {
         outbound: false,
         keepalive: std::time::Duration::ZERO,
         health: HealthBounds::default(),
+        dialect: Dialect {
+            trust: Trust { inward: true, outward: true },
+            identity: vec![IdentityHeader::Asserted, IdentityHeader::RemoteParty],
+            forwarding: vec![Forwarding::Diversion, Forwarding::History],
+            ..Dialect::default()
+        },
+        profile: None,
+        written: Vec::new(),
     };
     let phone = Phone {
         extension: "1001".into(),
@@ -232,6 +241,8 @@ fn snapshot() -> Snapshot {
         reliable: Reliable::default(),
         pickup_groups: Vec::new(),
         device: Default::default(),
+        withhold: false,
+        auto_answer_for: Vec::new(),
     };
     Snapshot {
         sip: SipSettings { authenticate_options: true, ..SipSettings::default() },

@@ -198,6 +198,9 @@ pub(super) enum CallVerb {
         from: String,
         /// What it is connected with
         to: String,
+        /// The phone answers by itself, without ringing
+        #[arg(long)]
+        auto_answer: bool,
     },
     /// End a call
     Hangup {

@@ -141,8 +141,9 @@ fn call<W: Write>(
                 Ok(if *ladder { ladder::ladder(&detail) } else { show::call(&detail, out.paint) })
             })
         }
-        CallVerb::Originate { from, to } => {
-            let reply = client.call("call.originate", json!({ "from": from, "to": to }))?;
+        CallVerb::Originate { from, to, auto_answer } => {
+            let params = json!({ "from": from, "to": to, "auto_answer": auto_answer });
+            let reply = client.call("call.originate", params)?;
             list(reply, is_json, out, |reply, _| {
                 let reply: OriginateReply = typed(reply)?;
                 let (from, id) = (clean(from), clean(&reply.call));

@@ -208,8 +208,16 @@ pub(super) fn trunk(detail: &TrunkDetail, paint: Paint) -> String {
     part("The carrier has to let in", &detail.lets_in, "nothing is known yet");
     part("Callers come by", &detail.numbers, "no [[number]] names it: calls from it are refused");
     part("Calls leave by", &detail.routes, "no [[route]] names it");
-    let settings: Vec<_> =
-        detail.settings.iter().map(|(name, value)| format!("{name:<22}{value}")).collect();
+    let profile = &detail.profile;
+    let settings = detail.settings.iter().map(|row| {
+        let by = match row.set_by.as_str() {
+            "trunk" => "trunks.toml".to_owned(),
+            "profile" => format!("profile {profile}"),
+            _ => "default".to_owned(),
+        };
+        format!("{:<22} {:<22} {by}", row.name, row.value)
+    });
+    let settings: Vec<_> = settings.collect();
     part("Settings", &settings, "none");
     out
 }
@@ -315,7 +323,13 @@ pub(super) fn call(detail: &CallDetail, paint: Paint) -> String {
     line("call", &call.id);
     let trunk =
         if call.trunk.is_empty() { String::new() } else { format!(", trunk {}", call.trunk) };
-    line("between", &format!("{} -> {} ({}{trunk})", call.caller, call.called, call.direction));
+    let withheld = if call.withheld { " (withheld)" } else { "" };
+    let CallRow { caller, called, direction, .. } = call;
+    line("between", &format!("{caller}{withheld} -> {called} ({direction}{trunk})"));
+    let ids: Vec<_> = detail.legs.iter().map(|leg| leg.session_id.as_str()).collect();
+    if ids.iter().any(|id| !id.is_empty()) {
+        line("session", &ids.join(" "));
+    }
     line("began", &local(&call.began));
     if let Some(answered) = &call.answered {
         line("answered", &local(answered));

@@ -74,6 +74,8 @@ pub enum Command {
         from: String,
         /// What it would dial.
         to: String,
+        /// Does `from` answer by itself?
+        answers_itself: bool,
     },
     /// Ends a call; answers `{}`.
     CallHangup {
@@ -115,7 +117,7 @@ const METHODS: &[(&str, &[&str])] = &[
     ("trunk.test", &["trunk", "number"]),
     ("calls.list", &[]),
     ("call.show", &["call"]),
-    ("call.originate", &["from", "to"]),
+    ("call.originate", &["from", "to", "auto_answer"]),
     ("call.hangup", &["call"]),
     ("records.list", &["limit", "before", "since", "caller", "called"]),
     ("events.subscribe", &["since"]),
@@ -159,7 +161,9 @@ impl Command {
             "calls.list" => Self::Calls,
             "call.show" => Self::CallShow { call: params.call("call")? },
             "call.originate" => {
-                Self::CallOriginate { from: params.party("from")?, to: params.party("to")? }
+                let answers_itself = params.flag("auto_answer")?.unwrap_or(false);
+                let (from, to) = (params.party("from")?, params.party("to")?);
+                Self::CallOriginate { from, to, answers_itself }
             }
             "call.hangup" => Self::CallHangup { call: params.call("call")? },
             "records.list" => Self::Records(params.record_filter()?),

@@ -191,7 +191,21 @@ pub struct TrunkDetail {
     /// The routes that lead to it, with their patterns and what is sent.
     pub routes: Vec<String>,
     /// Its settings as they are in force, by their names in `trunks.toml`.
-    pub settings: Vec<(String, String)>,
+    pub settings: Vec<SettingRow>,
+    /// The profile that it follows; empty for none.
+    #[serde(default)]
+    pub profile: String,
+}
+
+/// A setting as it is in force.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct SettingRow {
+    /// Its key.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+    /// Who gave it: `trunk`, `profile` or `default`.
+    pub set_by: String,
 }
 
 /// A place of a trunk.
@@ -216,6 +230,9 @@ pub struct CallRow {
     pub direction: String,
     /// The caller's number or extension.
     pub caller: String,
+    /// He wanted it to be told to nobody.
+    #[serde(default)]
+    pub withheld: bool,
     /// As dialled.
     pub called: String,
     /// Empty for an internal call.
@@ -282,6 +299,9 @@ pub struct LegRow {
     pub party: String,
     /// The Call-ID of its dialog.
     pub sip_call_id: String,
+    /// The half of the Session-ID that names its peer (RFC 7989).
+    #[serde(default)]
+    pub session_id: String,
     /// Where its signalling went.
     pub signalling: Option<String>,
     /// Where its audio came from.
@@ -307,6 +327,9 @@ pub struct RecordRow {
     pub direction: String,
     /// The caller's number or extension.
     pub caller: String,
+    /// He wanted it to be told to nobody.
+    #[serde(default)]
+    pub withheld: bool,
     /// As dialled.
     pub called: String,
     /// Empty for an internal call.
@@ -491,6 +514,7 @@ impl From<&LegRecord> for LegRow {
             leg: leg.leg.clone(),
             party: leg.party.clone(),
             sip_call_id: leg.sip_call_id.clone(),
+            session_id: leg.session_id.clone(),
             signalling: leg.signalling.map(|address| address.to_string()),
             audio: leg.audio.map(|address| address.to_string()),
             status: leg.status,
@@ -508,6 +532,7 @@ impl From<&Record> for RecordRow {
             call: record.began.call.to_string(),
             direction: record.began.direction.word().to_owned(),
             caller: record.began.caller.clone(),
+            withheld: record.began.is_withheld,
             called: record.began.called.clone(),
             trunk: record.began.trunk.clone(),
             began: rfc3339(record.began.at),

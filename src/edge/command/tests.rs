@@ -42,8 +42,12 @@ fn every_method_becomes_its_command() {
         ("call.hangup", json!({"call": "abc"}), Command::CallHangup { call }),
         (
             "call.originate",
-            json!({"from": "1001", "to": "+8620"}),
-            Command::CallOriginate { from: "1001".into(), to: "+8620".into() },
+            json!({"from": "1001", "to": "+8620", "auto_answer": true}),
+            Command::CallOriginate {
+                from: "1001".into(),
+                to: "+8620".into(),
+                answers_itself: true,
+            },
         ),
         ("events.subscribe", json!({"since": 7}), Command::Events { since: Some(7) }),
         ("events.subscribe", json!({}), Command::Events { since: None }),

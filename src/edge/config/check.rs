@@ -8,9 +8,11 @@ use regex::RegexSet;
 use super::decode::Drafts;
 use super::settings::Settings;
 use super::source::{Marked, Report, Spot, Wrong};
-use super::tables::{RouteDraft, TrunkDraft};
+use super::tables::{PhoneDraft, RouteDraft};
+use super::trunk::TrunkDraft;
 use super::{protect, provision, value};
 use crate::proto::sip::transport::DEFAULT_PORT;
+use crate::switch::identity::{FromUser, NumberForm};
 use crate::switch::snapshot::{
     Destination, Device, Number, PeerAddress, Phone, Rights, Route, Secret, Snapshot, Trunk,
     TrunkMode,
@@ -119,6 +121,26 @@ fn phones(report: &mut Report, drafts: &Drafts) {
     for watched in drafts.phones.iter().flat_map(|phone| phone.watch.iter().flatten()) {
         known_phone(report, &watched.value, watched.at, &known, "");
     }
+    let trunks = trunk_names(drafts);
+    for by in drafts.phones.iter().flat_map(|phone| &phone.auto_answer_for) {
+        match by.value.strip_prefix("trunk:") {
+            Some(name) => {
+                known_trunk(report, &Marked { value: name.to_owned(), at: by.at }, &trunks);
+                trusted_trunk(report, drafts, name, by.at);
+            }
+            None => known_phone(report, &by.value, by.at, &known, ""),
+        }
+    }
+}
+
+/// A trunk that is not trusted makes no phone answer.
+fn trusted_trunk(report: &mut Report, drafts: &Drafts, name: &str, at: Spot) {
+    let of = |trunk: &&TrunkDraft| trunk.name.as_ref().is_some_and(|known| known.value == name);
+    if drafts.trunks.iter().find(of).is_some_and(|trunk| !trunk.dialect.trust.inward) {
+        let message = format!("trunk `{name}` is not trusted: it makes no phone answer");
+        let help = "set trust = \"in\" for it, or remove it here";
+        report.warn(at, Wrong::new("unused-key", message).help(help));
+    }
 }
 
 pub(super) fn extensions(drafts: &Drafts) -> HashSet<&str> {
@@ -192,6 +214,7 @@ fn trunks(report: &mut Report, drafts: &Drafts) {
         if let Some(marked) = &trunk.name {
             names.add(report, &marked.value, marked.at);
         }
+        dialect(report, drafts, trunk);
         if let Some(mode) = &trunk.mode {
             needs(report, trunk, mode.value);
             if mode.value == TrunkMode::Account
@@ -215,6 +238,40 @@ fn trunks(report: &mut Report, drafts: &Drafts) {
             let user = trunk.user.as_ref().map_or("", |user| user.value.as_str());
             weak_secret(report, secret, user);
         }
+    }
+}
+
+/// What a trunk's dialect needs elsewhere.
+fn dialect(report: &mut Report, drafts: &Drafts, trunk: &TrunkDraft) {
+    if let Some(profile) = &trunk.profile
+        && !drafts.profiles.contains_key(&profile.value)
+    {
+        let message = format!("there is no profile `{}`", profile.value);
+        let wrong = Wrong::new("missing-reference", message);
+        let names = drafts.profiles.keys().map(String::as_str);
+        let wrong = match report.nearest(&profile.value, names) {
+            Some(near) => wrong.help(format!("did you mean \"{near}\"?")),
+            None => wrong.help(format!("put it in profiles/{}.toml", profile.value)),
+        };
+        report.error(profile.at, wrong);
+    }
+    let at = trunk.profile.as_ref().map_or(trunk.head, |profile| profile.at);
+    let dialect = &trunk.dialect;
+    let forms = [dialect.called, dialect.calling, dialect.receives];
+    let is_as_it_is = forms.iter().all(|form| *form == NumberForm::AsIs);
+    if !is_as_it_is && drafts.settings.dial.country_code.is_none() {
+        let message = "without `country_code` only numbers with + or 00 have another form";
+        let help = "set country_code under [dial] in tandem.toml, such as \"86\"";
+        report.warn(at, Wrong::new("unused-key", message).help(help));
+    }
+    if dialect.from_user == FromUser::Account && trunk.user.is_none() {
+        let message = "from_user = \"account\" needs the key `user`";
+        report.warn(at, Wrong::new("unused-key", message).help("add user = …"));
+    }
+    if !dialect.forwarding.is_empty() && !dialect.trust.outward {
+        let message = "`forwarding` has no meaning for a trunk that is not trusted outward";
+        let help = "set trust = \"out\" or \"both\"";
+        report.warn(at, Wrong::new("unused-key", message).help(help));
     }
 }
 
@@ -387,51 +444,8 @@ fn shadowed(report: &mut Report, drafts: &Drafts) {
 
 /// The drafts as a snapshot; only called when no error was found, so nothing is left out.
 pub(super) fn snapshot(drafts: Drafts) -> Snapshot {
-    let phones = drafts.phones.into_iter().filter_map(|draft| {
-        let extension = draft.extension?.value;
-        let name = draft.name.unwrap_or_else(|| extension.clone());
-        let watch = draft.watch.map(|list| list.into_iter().map(|marked| marked.value).collect());
-        let device = Device {
-            brand: draft.brand.unwrap_or_default(),
-            mac: draft.mac.map(|marked| marked.value),
-            keys: draft.keys.into_iter().map(|marked| marked.value).collect(),
-        };
-        let phone = Phone {
-            device,
-            extension: extension.clone(),
-            name,
-            secret: draft.secret?.value,
-            contacts_max: draft.contacts_max,
-            ring_timeout: draft.ring_timeout,
-            rights: Rights { watch, ..draft.rights },
-            reliable: draft.reliable,
-            pickup_groups: draft.pickup_groups,
-        };
-        Some((extension, phone))
-    });
-    let trunks = drafts.trunks.into_iter().filter_map(|draft| {
-        let peers = hops(&draft).map(|peer| peer.value.clone()).collect();
-        Some(Trunk {
-            name: draft.name?.value,
-            mode: draft.mode?.value,
-            peers,
-            user: draft.user.map(|user| user.value),
-            secret: draft.secret.map(|secret| secret.value).unwrap_or_default(),
-            registrar: draft.registrar.map(|registrar| registrar.value),
-            expires: draft.expires,
-            caller_id: draft.caller_id,
-            ring_timeout: draft.ring_timeout,
-            try_timeout: draft.try_timeout,
-            large_to_tcp: draft.large_to_tcp,
-            probe: draft.probe,
-            caps: draft.caps,
-            reliable: draft.reliable,
-            replaces: draft.replaces,
-            outbound: draft.outbound,
-            keepalive: draft.keepalive,
-            health: draft.health,
-        })
-    });
+    let phones = drafts.phones.into_iter().filter_map(phone_of);
+    let trunks = drafts.trunks.into_iter().filter_map(trunk_of);
     let numbers = drafts.numbers.into_iter().filter_map(|draft| {
         Some(Number { number: draft.number?.value, trunk: draft.trunk?.value, to: draft.to?.value })
     });
@@ -457,4 +471,56 @@ pub(super) fn snapshot(drafts: Drafts) -> Snapshot {
         emergency: drafts.settings.emergency,
         provisioning: drafts.settings.provisioning,
     }
+}
+
+fn phone_of(draft: PhoneDraft) -> Option<(String, Phone)> {
+    let extension = draft.extension?.value;
+    let name = draft.name.unwrap_or_else(|| extension.clone());
+    let watch = draft.watch.map(|list| list.into_iter().map(|marked| marked.value).collect());
+    let device = Device {
+        brand: draft.brand.unwrap_or_default(),
+        mac: draft.mac.map(|marked| marked.value),
+        keys: draft.keys.into_iter().map(|marked| marked.value).collect(),
+    };
+    let phone = Phone {
+        device,
+        extension: extension.clone(),
+        name,
+        secret: draft.secret?.value,
+        contacts_max: draft.contacts_max,
+        ring_timeout: draft.ring_timeout,
+        rights: Rights { watch, ..draft.rights },
+        reliable: draft.reliable,
+        pickup_groups: draft.pickup_groups,
+        withhold: draft.withhold,
+        auto_answer_for: draft.auto_answer_for.into_iter().map(|by| by.value).collect(),
+    };
+    Some((extension, phone))
+}
+
+fn trunk_of(draft: TrunkDraft) -> Option<Trunk> {
+    let peers = hops(&draft).map(|peer| peer.value.clone()).collect();
+    Some(Trunk {
+        name: draft.name?.value,
+        mode: draft.mode?.value,
+        peers,
+        user: draft.user.map(|user| user.value),
+        secret: draft.secret.map(|secret| secret.value).unwrap_or_default(),
+        registrar: draft.registrar.map(|registrar| registrar.value),
+        expires: draft.expires,
+        caller_id: draft.caller_id,
+        ring_timeout: draft.ring_timeout,
+        try_timeout: draft.try_timeout,
+        large_to_tcp: draft.large_to_tcp,
+        probe: draft.probe,
+        caps: draft.caps,
+        reliable: draft.reliable,
+        replaces: draft.replaces,
+        outbound: draft.outbound,
+        keepalive: draft.keepalive,
+        health: draft.health,
+        dialect: draft.dialect,
+        profile: draft.profile.map(|profile| profile.value),
+        written: draft.written,
+    })
 }

@@ -1,12 +1,16 @@
 //! From the spanned TOML tree to drafts, node by node; every mistake is reported, none stops it.
 
+use std::collections::BTreeMap;
+
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::item::{Given, Item, Kind};
 use super::settings::{SECTIONS, Settings};
 use super::source::{Marked, Report, Spot, Wrong};
-use super::tables::{self, NumberDraft, PhoneDraft, RouteDraft, TrunkDraft};
+use super::tables::{self, NumberDraft, PhoneDraft, RouteDraft};
+use super::trunk::{self, TrunkDraft};
+use crate::switch::snapshot::WrittenIn;
 
 /// Everything that was read, before the checks between tables.
 #[derive(Debug, Default)]
@@ -16,6 +20,8 @@ pub(super) struct Drafts {
     pub(super) trunks: Vec<TrunkDraft>,
     pub(super) numbers: Vec<NumberDraft>,
     pub(super) routes: Vec<RouteDraft>,
+    /// What each profile writes, by its name.
+    pub(super) profiles: BTreeMap<String, TrunkDraft>,
 }
 
 /// A file of the configuration and the tables in it.
@@ -79,22 +85,30 @@ pub(super) fn read(report: &mut Report, source: Source, file: usize, drafts: &mu
         match source {
             Source::Tandem => section(report, name, at, value, &mut drafts.settings),
             Source::Phones => {
-                array(report, source, name, at, value, tables::PHONE, |_, draft| {
+                let begin = |_: &DeTable<'_>| PhoneDraft::default();
+                array(report, source, name, at, value, tables::PHONE, begin, |_, draft, _| {
                     drafts.phones.push(draft);
                 });
             }
             Source::Trunks => {
-                array(report, source, name, at, value, tables::TRUNK, |head, draft| {
-                    drafts.trunks.push(TrunkDraft { head, ..draft });
+                let profiles = std::mem::take(&mut drafts.profiles);
+                let begin = |table: &DeTable<'_>| followed(table, &profiles);
+                array(report, source, name, at, value, trunk::TRUNK, begin, |head, draft, seen| {
+                    let mut draft = TrunkDraft { head, ..draft };
+                    wrote(&mut draft, &seen, WrittenIn::Trunk);
+                    drafts.trunks.push(draft);
                 });
+                drafts.profiles = profiles;
             }
             Source::Numbers => {
-                array(report, source, name, at, value, tables::NUMBER, |_, draft| {
+                let begin = |_: &DeTable<'_>| NumberDraft::default();
+                array(report, source, name, at, value, tables::NUMBER, begin, |_, draft, _| {
                     drafts.numbers.push(draft);
                 });
             }
             Source::Routes => {
-                array(report, source, name, at, value, tables::ROUTE, |_, draft| {
+                let begin = |_: &DeTable<'_>| RouteDraft::default();
+                array(report, source, name, at, value, tables::ROUTE, begin, |_, draft, _| {
                     drafts.routes.push(draft);
                 });
             }
@@ -150,20 +164,58 @@ fn section(
         report.error(at, Wrong::new("wrong-type", message).help(format!("write [{name}]")));
         return;
     };
-    let seen = decode(report, table, at, &format!("[{name}]"), items, settings);
+    let items: Vec<_> = items.iter().collect();
+    let seen = decode(report, table, at, &format!("[{name}]"), &items, settings);
     settings.seen.extend(seen.into_iter().map(|(key, at)| (*name, key, at)));
 }
 
-/// Decodes each table of an array of tables.
-fn array<T: Default>(
+/// Reads a profile: keys of a trunk at the top of the file.
+pub(super) fn profile(report: &mut Report, file: usize) -> TrunkDraft {
+    let text = report.text(file);
+    let (root, errors) = DeTable::parse_recoverable(&text);
+    for error in errors {
+        let offset = error.span().map_or(0, |span| span.start);
+        let at = Spot { file, offset: Some(offset) };
+        report.error(at, Wrong::new("syntax", error.message().to_owned()));
+    }
+    let is_open = |item: &&Item<TrunkDraft>| trunk::OF_PROFILE.contains(&item.name);
+    let items: Vec<_> = trunk::TRUNK.iter().filter(is_open).collect();
+    let head = Spot { file, offset: None };
+    let mut draft = TrunkDraft::default();
+    let seen = decode(report, root.get_ref(), head, "a profile", &items, &mut draft);
+    wrote(&mut draft, &seen, WrittenIn::Profile);
+    draft
+}
+
+/// What a trunk has before its own keys are read: what its profile writes.
+fn followed(table: &DeTable<'_>, profiles: &BTreeMap<String, TrunkDraft>) -> TrunkDraft {
+    let name = table.iter().find(|(key, _)| key.get_ref() == "profile");
+    let profile = match name.map(|(_, value)| value.get_ref()) {
+        Some(DeValue::String(name)) => profiles.get(name.as_ref()),
+        _ => None,
+    };
+    profile.cloned().unwrap_or_default()
+}
+
+/// Remembers where keys were written; the trunk's own table stands over its profile.
+fn wrote(draft: &mut TrunkDraft, seen: &[(&'static str, Spot)], place: WrittenIn) {
+    draft.written.retain(|(key, _)| !seen.iter().any(|(other, _)| other == key));
+    draft.written.extend(seen.iter().map(|(key, _)| (*key, place)));
+}
+
+/// Decodes each table of an array of tables, on top of what it begins with.
+#[expect(clippy::too_many_arguments, reason = "each kind of table is one call of it")]
+fn array<T>(
     report: &mut Report,
     source: Source,
     name: &str,
     at: Spot,
     value: &Spanned<DeValue<'_>>,
-    items: &[Item<T>],
-    mut push: impl FnMut(Spot, T),
+    items: &'static [Item<T>],
+    begin: impl Fn(&DeTable<'_>) -> T,
+    mut push: impl FnMut(Spot, T, Vec<(&'static str, Spot)>),
 ) {
+    let items: Vec<_> = items.iter().collect();
     let brackets = source.brackets(name);
     let wrong = |found: &DeValue<'_>| {
         let message = format!("each {name} is a table of its own, found {}", kind_of(found));
@@ -179,9 +231,9 @@ fn array<T: Default>(
             report.error(head, wrong(entry.get_ref()));
             continue;
         };
-        let mut draft = T::default();
-        decode(report, table, head, &brackets, items, &mut draft);
-        push(head, draft);
+        let mut draft = begin(table);
+        let seen = decode(report, table, head, &brackets, &items, &mut draft);
+        push(head, draft, seen);
     }
 }
 
@@ -191,7 +243,7 @@ fn decode<T>(
     table: &DeTable<'_>,
     head: Spot,
     what: &str,
-    items: &[Item<T>],
+    items: &[&Item<T>],
     target: &mut T,
 ) -> Vec<(&'static str, Spot)> {
     let mut seen = Vec::with_capacity(table.len());

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use super::decode::Source;
-use super::{Diagnostic, Loaded, load, load_beside};
+use super::{Diagnostic, Loaded, load, load_beside, profiles};
 
 /// The copy's folder in the state folder.
 const FOLDER: &str = "last-good";
@@ -27,15 +27,18 @@ pub fn keep(config: &Path, state: &Path) -> io::Result<()> {
     };
     remove(&new)?;
     std::fs::DirBuilder::new().mode(0o700).create(&new)?;
-    for source in Source::ALL {
-        let mut from = match std::fs::File::open(config.join(source.file())) {
+    std::fs::DirBuilder::new().mode(0o700).create(new.join(profiles::FOLDER))?;
+    let files = Source::ALL.iter().map(|source| source.file().to_owned());
+    let profiles = profiles::names(config);
+    let profiles = profiles.iter().map(|name| format!("{}/{name}.toml", profiles::FOLDER));
+    for file in files.chain(profiles) {
+        let mut from = match std::fs::File::open(config.join(&file)) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error),
         };
         let mut options = std::fs::OpenOptions::new();
-        let mut to =
-            options.create_new(true).write(true).mode(0o600).open(new.join(source.file()))?;
+        let mut to = options.create_new(true).write(true).mode(0o600).open(new.join(&file))?;
         io::copy(&mut from, &mut to)?;
         to.sync_all()?;
     }

@@ -7,6 +7,7 @@ pub mod edit;
 mod item;
 mod last_good;
 mod plan;
+mod profiles;
 mod protect;
 mod provision;
 mod reachable;
@@ -15,6 +16,7 @@ mod secure;
 mod settings;
 mod source;
 mod tables;
+mod trunk;
 mod value;
 
 #[cfg(test)]
@@ -85,6 +87,7 @@ fn load_with(
     let mut report = Report::default();
     let mut drafts = Drafts::default();
     unknown_files(&mut report, dir);
+    drafts.profiles = profiles::read(&mut report, dir);
     for source in Source::ALL {
         let file = match instead {
             Some((other, text)) if other == source => {
@@ -111,22 +114,34 @@ fn load_with(
 
 /// Adds the file's text to the report; a file other than `tandem.toml` may be absent.
 fn open(report: &mut Report, dir: &Path, source: Source) -> Option<usize> {
-    let path = dir.join(source.file());
+    open_file(report, dir, source.file(), source == Source::Tandem, FILE_SIZE_MAX)
+}
+
+/// Adds the text of a file with this name inside the directory.
+fn open_file(
+    report: &mut Report,
+    dir: &Path,
+    name: &str,
+    is_needed: bool,
+    size_max: u64,
+) -> Option<usize> {
+    let path = dir.join(name);
     let read = std::fs::metadata(&path).and_then(|meta| {
-        if meta.len() > FILE_SIZE_MAX {
-            return Err(std::io::Error::other("the file is larger than 256 MiB"));
+        if meta.len() > size_max {
+            let text = format!("the file is larger than {} MiB", size_max >> 20);
+            return Err(std::io::Error::other(text));
         }
         std::fs::read(&path)
     });
     let bytes = match read {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && source != Source::Tandem => {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !is_needed => {
             return None;
         }
         Err(error) => {
-            let file = report.add_file(source.file(), String::new());
+            let file = report.add_file(name, String::new());
             let wrong = if error.kind() == std::io::ErrorKind::NotFound {
-                let message = format!("there is no {} in {}", source.file(), dir.display());
+                let message = format!("there is no {name} in {}", dir.display());
                 Wrong::new("missing-file", message).help("see conf/ for a working one")
             } else {
                 Wrong::new("unreadable-file", error.to_string())
@@ -137,14 +152,12 @@ fn open(report: &mut Report, dir: &Path, source: Source) -> Option<usize> {
     };
     match String::from_utf8(bytes) {
         // A byte order mark is what some editors leave; the parser takes it for a key.
-        Ok(text) => {
-            Some(report.add_file(source.file(), text.trim_start_matches('\u{feff}').into()))
-        }
+        Ok(text) => Some(report.add_file(name, text.trim_start_matches('\u{feff}').into())),
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
             let bytes = error.into_bytes();
             let text = String::from_utf8_lossy(bytes.get(..at).unwrap_or(&[])).into_owned();
-            let file = report.add_file(source.file(), text);
+            let file = report.add_file(name, text);
             let wrong = Wrong::new("not-utf8", "the file is not UTF-8 from here on");
             report.error(Spot { file, offset: Some(at) }, wrong.help("save it as UTF-8"));
             None

@@ -6,6 +6,7 @@ use super::decode::Drafts;
 use super::item::{Given, Item};
 use super::settings::{Settings, in_seconds, quoted, seconds};
 use super::source::{Marked, Report, Wrong};
+use super::trunk::dialled_prefix;
 use super::value;
 use crate::switch::route::caps::Minutes;
 use crate::switch::route::class::Class;
@@ -107,6 +108,16 @@ pub(super) static DIAL: &[Key] = &[
             Ok(())
         },
         "What is sent before a number of another area of the country.",
+    ),
+    Key::text(
+        "withhold_prefix",
+        "digits, * and #, or nothing",
+        Given::Default { shows: |s| quoted(&s.dial.withhold_prefix) },
+        |s, text| {
+            s.dial.withhold_prefix = dialled_prefix(text.value)?;
+            Ok(())
+        },
+        "What a phone dials before a number to withhold its own for that call, such as *67; nothing: there is no such prefix.",
     ),
     Key::list(
         "mobile",
@@ -332,7 +343,7 @@ fn service(text: &str) -> Result<(String, String), Wrong> {
     if is_good { Ok((service, digits(number)?)) } else { Err(wrong()) }
 }
 
-fn digits(text: &str) -> Result<String, Wrong> {
+pub(super) fn digits(text: &str) -> Result<String, Wrong> {
     let is_good = (1..=16).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
     if is_good {
         return Ok(text.to_owned());

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::item::{Given, Item};
 use super::settings::SECTIONS;
-use super::tables;
+use super::{tables, trunk};
 
 const HEAD: &str = "\
 # Every key of Tandem's configuration, with its type, its default and its meaning.
@@ -23,7 +23,13 @@ pub fn reference() -> String {
     file(&mut out, "phones.toml");
     table(&mut out, "[[phone]]", tables::PHONE);
     file(&mut out, "trunks.toml");
-    table(&mut out, "[[trunk]]", tables::TRUNK);
+    table(&mut out, "[[trunk]]", trunk::TRUNK);
+    file(&mut out, "profiles/NAME.toml");
+    let keys = trunk::OF_PROFILE.join(", ");
+    let _ = writeln!(
+        out,
+        "\n# Keys of [[trunk]] that a profile may write, without a table:\n# {keys}."
+    );
     file(&mut out, "numbers.toml");
     table(&mut out, "[[number]]", tables::NUMBER);
     file(&mut out, "routes.toml");

@@ -7,15 +7,17 @@ use super::*;
 use crate::switch::snapshot::{Destination, Transport, TrunkMode};
 
 /// A directory that is gone after the test.
-struct Dir(PathBuf);
+pub(super) struct Dir(pub(super) PathBuf);
 
 impl Dir {
-    fn new(files: &[(&str, &str)]) -> Self {
+    pub(super) fn new(files: &[(&str, &str)]) -> Self {
         let name = format!("tandem-config-{:016x}", crate::edge::entropy::seed().unwrap());
         let dir = Self(std::env::temp_dir().join(name));
         fs::create_dir_all(&dir.0).unwrap();
         for (name, text) in files {
-            fs::write(dir.0.join(name), text).unwrap();
+            let path = dir.0.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
         }
         dir
     }
@@ -27,10 +29,10 @@ impl Drop for Dir {
     }
 }
 
-const SIP: &str = "[sip]\nlisten = [\"udp:127.0.0.1:5060\"]\n";
-const CARRIER: &str =
+pub(super) const SIP: &str = "[sip]\nlisten = [\"udp:127.0.0.1:5060\"]\n";
+pub(super) const CARRIER: &str =
     "[[trunk]]\nname = \"carrier\"\nmode = \"peer\"\npeers = [\"127.0.0.1:5080\"]\n";
-const ALICE: &str = "[[phone]]\nextension = \"1001\"\nsecret = \"wren-Kf7q2-maple\"\n";
+pub(super) const ALICE: &str = "[[phone]]\nextension = \"1001\"\nsecret = \"wren-Kf7q2-maple\"\n";
 
 pub(super) fn findings(files: &[(&str, &str)]) -> String {
     let dir = Dir::new(files);
@@ -57,7 +59,11 @@ fn the_shipped_configuration_is_clean() {
 #[test]
 fn the_comments_of_the_shipped_configuration_work_when_their_marks_are_removed() {
     let conf = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf");
-    let dir = Dir::new(&[]);
+    let dir = Dir::new(&[("profiles/none.txt", "")]);
+    for name in profiles::names(&conf) {
+        let name = format!("profiles/{name}.toml");
+        fs::copy(conf.join(&name), dir.0.join(&name)).unwrap();
+    }
     for source in Source::ALL {
         let text = fs::read_to_string(conf.join(source.file())).unwrap();
         let text: String = text

@@ -168,6 +168,12 @@ pub(super) fn number(text: &str) -> Result<String, Wrong> {
     Err(wrong.help(format!("write \"{plus}{kept}\"")))
 }
 
+/// Who may make a phone answer by itself: an extension, or `trunk:` and a name.
+pub(super) fn answers_for(text: &str) -> Result<String, Wrong> {
+    let name = text.strip_prefix("trunk:").unwrap_or(text);
+    token(name).map(|_| text.to_owned())
+}
+
 /// A realm: what stands in a quoted string and as a domain.
 pub(super) fn realm(text: &str) -> Result<String, Wrong> {
     let is_good = |c: char| c.is_ascii_graphic() && !"\"\\<>".contains(c);

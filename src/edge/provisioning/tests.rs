@@ -25,6 +25,8 @@ fn phone(brand: Brand, name: &str) -> Phone {
         rights: Rights::default(),
         reliable: Default::default(),
         pickup_groups: Vec::new(),
+        withhold: false,
+        auto_answer_for: Vec::new(),
         device: Device {
             brand,
             mac: Mac::parse("00:15:65:ab:cd:ef"),

@@ -37,7 +37,7 @@ impl Default for RecordFilter {
 }
 
 const COLUMNS: &str = "call, began, answered, ended, talk_us, direction, caller, called, trunk,
-    cause, hung_up_by";
+    cause, hung_up_by, withheld";
 
 pub(super) fn records(
     connection: &Connection,
@@ -79,6 +79,7 @@ fn head(row: &Row<'_>) -> rusqlite::Result<RecordRow> {
         talk_seconds: Duration::from_micros(talk_us).as_secs_f64(),
         cause: row.get(9)?,
         hung_up_by: row.get(10)?,
+        withheld: row.get(11)?,
     })
 }
 
@@ -90,7 +91,7 @@ pub(super) fn record(
     let found = connection
         .prepare_cached(&sql)?
         .query_row([call.to_string()], |row| {
-            let texts: [String; 3] = [row.get(11)?, row.get(12)?, row.get(13)?];
+            let texts: [String; 3] = [row.get(12)?, row.get(13)?, row.get(14)?];
             Ok((head(row)?, texts))
         })
         .optional()?;
@@ -100,6 +101,7 @@ pub(super) fn record(
             id: head.call,
             direction: head.direction,
             caller: head.caller,
+            withheld: head.withheld,
             called: head.called,
             trunk: head.trunk,
             state: "ended".to_owned(),

@@ -63,6 +63,10 @@ CREATE TABLE phone_token (
     token TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 ",
+    "
+ALTER TABLE journal ADD COLUMN withheld INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE record ADD COLUMN withheld INTEGER NOT NULL DEFAULT 0;
+",
 ];
 
 /// The version that this daemon writes.

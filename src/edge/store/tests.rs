@@ -43,6 +43,7 @@ fn began(call: u64) -> Began {
         at: Wall(1_750_000_000_000_000 + i64::try_from(call).unwrap() * 1_000_000),
         direction: Direction::Outbound,
         caller: "1001".to_owned(),
+        is_withheld: call % 2 == 1,
         called: format!("0{call}"),
         trunk: "carrier".to_owned(),
     }
@@ -116,6 +117,9 @@ fn a_crash_leaves_one_record_for_each_of_a_hundred_calls() {
     let rows = all(&store);
     let count = |cause: &str| rows.iter().filter(|row| row.cause == cause).count();
     assert_eq!((rows.len(), count("normal"), count("system_error")), (100, 40, 60));
+    let withheld =
+        |call: u64| rows.iter().find(|row| row.call == CallId(call).to_string()).unwrap().withheld;
+    assert_eq!([38, 39, 98, 99].map(withheld), [false, true, false, true]);
     let cut = store.record(CallId(99)).unwrap().unwrap();
     assert_eq!(cut.hung_up_by.as_deref(), Some("system"));
     let ended = reply::parse_rfc3339(cut.ended.as_deref().unwrap()).unwrap();
@@ -278,7 +282,28 @@ fn a_database_of_a_newer_daemon_is_left_alone() {
     let raw = Connection::open(dir.0.join(DATABASE)).unwrap();
     raw.pragma_update(None, "user_version", 99).unwrap();
     let error = Store::open(&dir.0).unwrap_err();
-    assert!(matches!(error, StoreError::TooNew { found: 99, known: 2 }), "{error}");
+    assert!(matches!(error, StoreError::TooNew { found: 99, known: 3 }), "{error}");
+}
+
+/// Records of a daemon that did not know of withheld callers say that none was.
+#[test]
+fn a_database_of_an_older_daemon_is_brought_up_to_date() {
+    let dir = Dir::new();
+    let store = Store::open(&dir.0).unwrap();
+    store.call_ended(record(1)).unwrap();
+    store.flush(SOON).unwrap();
+    drop(store);
+    let raw = Connection::open(dir.0.join(DATABASE)).unwrap();
+    for table in ["journal", "record"] {
+        raw.execute_batch(&format!("ALTER TABLE {table} DROP COLUMN withheld")).unwrap();
+    }
+    raw.pragma_update(None, "user_version", 2).unwrap();
+    drop(raw);
+    let store = Store::open(&dir.0).unwrap();
+    assert!(!all(&store)[0].withheld);
+    store.call_ended(record(3)).unwrap();
+    store.flush(SOON).unwrap();
+    assert!(all(&store)[0].withheld);
 }
 
 /// A figure to look at with `--release --no-capture`.

@@ -204,8 +204,8 @@ fn token_row(
 
 fn began_row(transaction: &Transaction<'_>, began: &Began) -> rusqlite::Result<i64> {
     let mut insert = transaction.prepare_cached(
-        "INSERT INTO journal (call, began, direction, caller, called, trunk)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (call) DO NOTHING",
+        "INSERT INTO journal (call, began, direction, caller, called, trunk, withheld)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (call) DO NOTHING",
     )?;
     let added = insert.execute(params![
         began.call.to_string(),
@@ -214,14 +214,15 @@ fn began_row(transaction: &Transaction<'_>, began: &Began) -> rusqlite::Result<i
         began.caller,
         began.called,
         began.trunk,
+        began.is_withheld,
     ])?;
     Ok(if added > 0 { 1 } else { 0 })
 }
 
 /// The first record of a call wins: a task that panicked after its record gets no second one.
 const INSERT_RECORD: &str = "INSERT INTO record (call, began, answered, ended, talk_us, direction,
-        caller, called, trunk, cause, hung_up_by, segments, timeline, legs)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+        caller, called, trunk, cause, hung_up_by, segments, timeline, legs, withheld)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
     ON CONFLICT (call) DO NOTHING";
 
 fn record_row(transaction: &Transaction<'_>, record: &Record) -> rusqlite::Result<()> {
@@ -245,6 +246,7 @@ fn record_row(transaction: &Transaction<'_>, record: &Record) -> rusqlite::Resul
         json(&segments)?,
         json(&timeline)?,
         json(&legs)?,
+        began.is_withheld,
     ])?;
     Ok(())
 }
@@ -301,8 +303,9 @@ pub(super) fn recover(connection: &mut Connection) -> rusqlite::Result<u64> {
         .query_row("SELECT value FROM meta WHERE name = 'alive'", [], |row| row.get(0))
         .optional()?;
     let recovered = {
-        let mut select = transaction
-            .prepare("SELECT call, began, direction, caller, called, trunk FROM journal")?;
+        let mut select = transaction.prepare(
+            "SELECT call, began, direction, caller, called, trunk, withheld FROM journal",
+        )?;
         let mut insert = transaction.prepare(INSERT_RECORD)?;
         let mut rows = select.query([])?;
         let mut recovered = 0;
@@ -337,6 +340,7 @@ pub(super) fn recover(connection: &mut Connection) -> rusqlite::Result<u64> {
                 json(&[segment])?,
                 json(&[line])?,
                 "[]",
+                row.get::<_, bool>(6)?,
             ])?;
         }
         recovered

@@ -50,8 +50,8 @@ impl SwitchboardTask {
             }
             Command::Calls => self.calls_list(request),
             Command::CallShow { call } => self.call_show(call, request),
-            Command::CallOriginate { from, to } => {
-                let reply = self.originate(&from, &to);
+            Command::CallOriginate { from, to, answers_itself } => {
+                let reply = self.originate(&from, &to, answers_itself);
                 request.answer(reply);
             }
             Command::CallHangup { call } => {
@@ -247,9 +247,14 @@ impl SwitchboardTask {
         });
     }
 
-    fn originate(&mut self, from: &str, to: &str) -> Result<OriginateReply, CommandError> {
+    fn originate(
+        &mut self,
+        from: &str,
+        to: &str,
+        answers_itself: bool,
+    ) -> Result<OriginateReply, CommandError> {
         let now = self.tools.clock.now();
-        match self.switchboard.originate(now, from, to, &mut self.out) {
+        match self.switchboard.originate(now, from, to, answers_itself, &mut self.out) {
             Ok(call) => Ok(OriginateReply { call: call.to_string() }),
             Err(OriginateError::NoSuchPhone) => Err(CommandError::NoSuchPhone(from.to_owned())),
             Err(OriginateError::NotRegistered) => Err(CommandError::Refused(&cause::UNREACHABLE)),
@@ -430,6 +435,7 @@ fn call_row(view: &View) -> CallRow {
         id: view.began.call.to_string(),
         direction: view.began.direction.word().to_owned(),
         caller: view.began.caller.clone(),
+        withheld: view.began.is_withheld,
         called: view.began.called.clone(),
         trunk: view.began.trunk.clone(),
         // A held call is one that talks, to the call; to the operator it is on hold.
@@ -455,6 +461,7 @@ fn call_detail(view: &View) -> CallDetail {
                 leg: leg.leg.clone(),
                 party: leg.party.clone(),
                 sip_call_id: leg.sip_call_id.clone(),
+                session_id: leg.session_id.clone(),
                 signalling: leg.signalling.map(|address| address.to_string()),
                 audio: None,
                 status: 0,

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::edge::command::CommandError;
-use crate::edge::command::reply::{OriginateReply, PlaceRow, TrunkDetail, TrunkRow};
-use crate::switch::snapshot::Trunk;
+use crate::edge::command::reply::{OriginateReply, PlaceRow, SettingRow, TrunkDetail, TrunkRow};
+use crate::switch::snapshot::{Dialect, Trunk, WrittenIn};
 use crate::switch::switchboard::{Explained, OriginateError, TrunkView};
 
 impl SwitchboardTask {
@@ -46,6 +46,7 @@ impl SwitchboardTask {
                 })
                 .collect(),
             settings: settings(snapshot, trunk),
+            profile: trunk.profile.clone().unwrap_or_default(),
         })
     }
 }
@@ -83,24 +84,66 @@ pub(super) fn trunk_row(snapshot: &Snapshot, view: TrunkView) -> TrunkRow {
     }
 }
 
-fn settings(snapshot: &Snapshot, trunk: &Trunk) -> Vec<(String, String)> {
+fn settings(snapshot: &Snapshot, trunk: &Trunk) -> Vec<SettingRow> {
     let seconds = |span: Duration| format!("{} s", span.as_secs());
     let caps = trunk.caps.over(&snapshot.dial.trunk);
     let unlimited = |count: u32| if count == 0 { "any".to_owned() } else { count.to_string() };
     let ring = trunk.ring_timeout.unwrap_or(snapshot.sip.ring_timeout);
     let probe = if trunk.probe.is_zero() { "never".to_owned() } else { seconds(trunk.probe) };
-    [
-        ("user", trunk.user.clone().unwrap_or_else(|| "none".to_owned())),
+    let none = || "none".to_owned();
+    let mut rows = vec![
+        ("user", trunk.user.clone().unwrap_or_else(none)),
         ("caller_id", trunk.caller_id.clone().unwrap_or_else(|| "the caller's own".to_owned())),
         ("ring_timeout_seconds", seconds(ring)),
-        ("try_timeout_ms", format!("{} ms", trunk.try_timeout.as_millis())),
+        ("try_timeout_seconds", seconds(trunk.try_timeout)),
         ("probe_seconds", probe),
         ("large_to_tcp", trunk.large_to_tcp.to_string()),
         ("outgoing_calls_max", unlimited(caps.calls_max)),
         ("calls_per_minute", unlimited(caps.calls_per_minute)),
         ("failures_max_percent", trunk.health.failures_max_percent.to_string()),
         ("answers_min_percent", trunk.health.answers_min_percent.to_string()),
+        ("outbound", trunk.outbound.to_string()),
+        ("keepalive_seconds", seconds(trunk.keepalive)),
+        ("reliable", trunk.reliable.word().to_owned()),
+        ("replaces", trunk.replaces.to_string()),
+    ];
+    rows.extend(dialect(&trunk.dialect));
+    let by = |name: &str| {
+        let place = trunk.written.iter().find(|(key, _)| *key == name);
+        match place.map(|(_, place)| place) {
+            Some(WrittenIn::Trunk) => "trunk",
+            Some(WrittenIn::Profile) => "profile",
+            None => "default",
+        }
+    };
+    let row = |(name, value): (&str, String)| SettingRow {
+        name: name.to_owned(),
+        value,
+        set_by: by(name).to_owned(),
+    };
+    rows.into_iter().map(row).collect()
+}
+
+/// How numbers and identities are written for it.
+fn dialect(dialect: &Dialect) -> Vec<(&'static str, String)> {
+    let list =
+        |words: Vec<&str>| if words.is_empty() { "none".to_owned() } else { words.join(", ") };
+    let text = |text: &str| if text.is_empty() { "none".to_owned() } else { text.to_owned() };
+    vec![
+        ("trust", dialect.trust.word().to_owned()),
+        ("called_format", dialect.called.word().to_owned()),
+        ("called_prefix", text(&dialect.called_prefix)),
+        ("calling_format", dialect.calling.word().to_owned()),
+        ("receives_format", dialect.receives.word().to_owned()),
+        ("area_code", text(dialect.area_code.as_deref().unwrap_or_default())),
+        ("mobile_without_prefix", dialect.mobile_bare.to_string()),
+        ("identity", list(dialect.identity.iter().map(|header| header.word()).collect())),
+        ("from_user", dialect.from_user.word().to_owned()),
+        ("from_host", dialect.from_host.word().to_owned()),
+        ("user_phone", dialect.user_phone.to_string()),
+        ("forwarding", list(dialect.forwarding.iter().map(|header| header.word()).collect())),
+        ("forwarded_caller", dialect.forwarded_caller.word().to_owned()),
+        ("codecs", list(dialect.codecs.iter().map(String::as_str).collect())),
+        ("session_timers", dialect.session_timers.to_string()),
     ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .to_vec()
 }

@@ -7,6 +7,7 @@ pub mod auth;
 pub mod dialog;
 pub mod endpoint;
 pub mod header;
+pub mod identity;
 pub mod locals;
 pub mod locate;
 pub mod message;

@@ -36,6 +36,7 @@ impl Call {
         self.groups.clear();
         self.trunk_used = used.or(self.trunk_used.take());
         self.cancel_branches(now, Some(index), &cause::NORMAL, out);
+        self.introduce(At::A, At::B(index));
         let result = if self.is_late && self.transfer.is_none() {
             self.pass_late_offer(now, index, body, out)
         } else {

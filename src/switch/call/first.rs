@@ -21,7 +21,8 @@ impl Call {
         self.ring_deadline = Some(now + ring);
         for target in targets {
             let at = MediaAddress { ip: target.media_ip, rtp_port, rtcp_port };
-            let mut negotiator = crate::proto::sdp::Negotiator::new(self.tokens.next_u64());
+            let id = self.tokens.next_u64();
+            let mut negotiator = self.negotiator_for(id, &target);
             let body = negotiator.offer_to_peer(None, at);
             let label = match self.firsts.len() {
                 0 => "a".to_owned(),

@@ -228,6 +228,7 @@ pub(super) fn record_of(leg: &Leg) -> LegRecord {
         leg: leg.label.clone(),
         party: leg.party.clone(),
         sip_call_id: leg.session.call_id().to_owned(),
+        session_id: format!("{:032x}", leg.session.peer_session_id()),
         signalling: leg.signalling,
         audio: leg.negotiator.plan().remote_rtp,
         status: leg.status,

@@ -14,6 +14,7 @@ use crate::proto::sip::message::Message;
 use crate::proto::sip::transport::{Dest, Flow};
 use crate::switch::cause::Cause;
 use crate::switch::cdr::record::{Began, CallId, HungUpBy};
+use crate::switch::identity::Shown;
 use crate::switch::snapshot::Snapshot;
 
 /// Who placed a call.
@@ -111,6 +112,8 @@ pub struct Start {
     pub max_forwards: u8,
     /// A first line of the timeline, with its kind.
     pub remark: Option<(&'static str, String)>,
+    /// Who calls, as the called side is shown it.
+    pub caller: Shown,
     /// Does it go to an emergency number? Then every trunk is tried, whatever the one before answered.
     pub is_emergency: bool,
 }

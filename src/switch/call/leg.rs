@@ -8,7 +8,9 @@ use crate::proto::sdp::Negotiator;
 use crate::proto::sip::endpoint::{ClientKey, ServerKey};
 use crate::proto::sip::method::Method;
 use crate::proto::sip::session::Session;
+use crate::switch::call::Origin;
 use crate::switch::health::Place;
+use crate::switch::identity::Shown;
 
 /// Transactions of a leg whose responses still find it, of either kind: more than any retry needs.
 const CLIENTS_MAX: usize = 16;
@@ -22,8 +24,10 @@ pub struct Leg {
     pub party: String,
     /// Is that a trunk?
     pub is_trunk: bool,
-    /// The number that was dialled for it, or that it calls from: the one to show where it is a trunk.
-    pub(super) number: String,
+    /// Who is at its end: a phone of ours, or who calls or was dialled by a trunk.
+    pub(super) shown: Shown,
+    /// Is that known, and not only what was dialled?
+    pub(super) is_asserted: bool,
     /// Its INVITE usage.
     pub session: Session,
     /// Its session description.
@@ -55,7 +59,7 @@ impl Leg {
         label: String,
         party: String,
         is_trunk: bool,
-        number: String,
+        shown: Shown,
         session: Session,
         session_id: u64,
         media_ip: IpAddr,
@@ -64,7 +68,8 @@ impl Leg {
             label,
             party,
             is_trunk,
-            number,
+            is_asserted: !is_trunk,
+            shown,
             session,
             negotiator: Negotiator::new(session_id),
             media_ip,
@@ -78,6 +83,20 @@ impl Leg {
             clients: Vec::new(),
             asides: VecDeque::new(),
         }
+    }
+
+    /// Whom it belongs to.
+    pub(super) fn peer(&self) -> Origin {
+        if self.is_trunk {
+            Origin::Trunk(self.party.clone())
+        } else {
+            Origin::Phone(self.party.clone())
+        }
+    }
+
+    /// The number to show where it is a trunk: a caller who is withheld has none.
+    pub(super) fn number_told(&self) -> &str {
+        if self.shown.is_withheld { crate::switch::identity::NOBODY } else { &self.shown.number }
     }
 
     /// Call-ID and our tag: what its dialog is found by.

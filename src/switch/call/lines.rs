@@ -4,6 +4,7 @@ use super::*;
 use crate::proto::sip::session::State;
 use crate::proto::sip::subscription::dialog_info;
 use crate::proto::sip::subscription::dialog_info::{Direction, Entry, Party};
+use crate::switch::identity::NOBODY;
 
 /// A phone of ours in a call.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -100,8 +101,9 @@ impl Call {
     fn far_number(&self, at: At) -> &str {
         let across = self.across(at).or(matches!(at, At::B(_)).then_some(At::A));
         match across.and_then(|at| self.leg(at)) {
-            Some(leg) if leg.is_trunk => &leg.number,
+            Some(leg) if leg.is_trunk || leg.shown.is_withheld => leg.number_told(),
             Some(leg) => &leg.party,
+            None if matches!(at, At::B(_)) && self.began.is_withheld => NOBODY,
             None if matches!(at, At::B(_)) => &self.began.caller,
             None => &self.dialled,
         }

@@ -10,6 +10,7 @@ mod digit;
 mod early;
 mod first;
 mod hangup;
+mod identity;
 mod input;
 mod leg;
 mod lines;
@@ -39,12 +40,13 @@ use crate::proto::token::Tokens;
 use crate::switch::cause::Cause;
 use crate::switch::cdr::assemble::Segments;
 use crate::switch::cdr::record::{Began, CallId, HungUpBy, LegRecord, Record, TimelineEntry};
+use crate::switch::identity::Shown;
 use crate::switch::snapshot::Snapshot;
 
 pub use input::{Incoming, Input, Origin, Plan, Ports, Side, SideStats, Start, Target};
 pub use leg::Leg;
 pub use lines::Line;
-pub use output::{Locate, MediaOp, Output, Phase};
+pub use output::{Locate, MediaOp, Output, Phase, Why};
 pub use replace::Replacement;
 pub use show::{LegView, View};
 
@@ -91,6 +93,11 @@ enum Modifying {
 #[derive(Debug)]
 pub struct Call {
     began: Began,
+    /// Who placed it, as the other side is shown it.
+    caller: Shown,
+    given_ids: identity::GivenIds,
+    /// Leg a is to be told who is at the other end now, as soon as it can be.
+    tell_due: bool,
     began_at: Instant,
     origin: Origin,
     snapshot: Arc<Snapshot>,
@@ -156,13 +163,17 @@ pub struct Call {
 impl Call {
     /// A call that has just begun. Its outputs so far are in `out`.
     pub fn begin(now: Instant, start: Start, out: &mut Vec<Output>) -> Self {
+        let mut tokens = Tokens::new(start.seed);
         let mut call = Self {
+            caller: start.caller,
+            given_ids: identity::GivenIds::new(&mut tokens),
+            tell_due: false,
             dialled: start.began.called.clone(),
             began: start.began,
             began_at: now,
             origin: start.origin,
             snapshot: start.snapshot,
-            tokens: Tokens::new(start.seed),
+            tokens,
             user_agent: start.user_agent,
             max_forwards: start.max_forwards,
             media_bind: start.media_bind,
@@ -373,9 +384,13 @@ impl Call {
             .find(|(_, leg)| leg.session.local_tag() == tag && leg.session.call_id() == call_id);
         let Some((at, leg)) = found.map(|(at, leg)| (at, leg.label.clone())) else { return };
         self.note(now, &leg, "sip.in", request.method().as_str());
+        let told = self.note_changed(at, &request);
         self.on_session(now, at, out, |session, sip| {
             session.receive_request(now, server, request, flow, sip)
         });
+        if let Some(other) = told {
+            self.send_news(now, other, out);
+        }
     }
 
     fn response(
@@ -407,6 +422,9 @@ impl Call {
             && let Some(leg) = self.leg_mut(at)
         {
             leg.status = response.status();
+        }
+        if is_invite && is_of_setup && response.status() > 100 {
+            self.note_connected(at, response);
         }
         self.on_session(now, at, out, |session, sip| {
             session.receive_response(now, client, response, sip)
@@ -540,23 +558,6 @@ impl Call {
     /// The side of the relay that a leg speaks to.
     fn side_of(&self, at: At) -> Side {
         if matches!(at, At::B(_)) == self.is_swapped { Side::A } else { Side::B }
-    }
-
-    fn timers(&self) -> Timers {
-        let sip = &self.snapshot.sip;
-        Timers { t1: sip.t1, t2: sip.t2, t4: Duration::from_secs(5) }
-    }
-
-    /// What a leg's session is set up with: how depends on who is at its end.
-    fn setting(&self, contact: String, peer: &Origin) -> session::Setting {
-        session::Setting {
-            contact,
-            user_agent: self.user_agent.clone(),
-            timers: self.timers(),
-            refreshing: self.snapshot.sip.refreshing,
-            reliable: self.snapshot.reliable_for(peer),
-            replaces: self.snapshot.takes_replaces(peer),
-        }
     }
 
     fn elapsed(&self, now: Instant) -> Duration {

@@ -12,6 +12,7 @@ use crate::proto::sip::session::{Digit, Replaces};
 use crate::proto::sip::transport::Dest;
 use crate::switch::cdr::record::{CallId, Record};
 use crate::switch::health::{Outcome, Place};
+use crate::switch::identity::{Reason, Shown};
 
 /// What a call wants of the media plane.
 #[derive(Clone, Debug)]
@@ -45,9 +46,23 @@ pub struct Locate {
     /// rung last.
     pub by: Option<(String, String)>,
     /// Who the new party is shown as the caller; `None`: the caller of the call.
-    pub shown: Option<String>,
+    pub shown: Option<Shown>,
     /// The whole URI, where it may name one device.
     pub uri: Option<String>,
+    /// Why the call goes there.
+    pub why: Why,
+}
+
+/// Why a call goes to another number than it was placed to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Why {
+    /// A phone transfers it. `is_told`: it named itself to the new party (RFC 3892).
+    Transferred {
+        /// Does the new party learn of it?
+        is_told: bool,
+    },
+    /// The phone that was rung sent it there.
+    Redirected(Reason),
 }
 
 /// What a call wants done.

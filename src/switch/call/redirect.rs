@@ -7,6 +7,7 @@ use super::*;
 use crate::proto::sip::header::name_addr::NameAddr;
 use crate::proto::sip::header::values::q_value;
 use crate::proto::sip::session::State;
+use crate::switch::identity::Reason;
 
 /// How often a call may be sent elsewhere.
 const REDIRECTS_MAX: usize = 5;
@@ -16,8 +17,8 @@ const CONTACTS_MAX: usize = 8;
 /// Where a call may go besides, and where it has been.
 #[derive(Debug, Default)]
 pub(super) struct Elsewhere {
-    /// Numbers, and the dialog of the phone that named them: its rights decide.
-    next: VecDeque<(String, (String, String))>,
+    /// Numbers, the dialog of the phone that named them (its rights decide), and why.
+    next: VecDeque<(String, (String, String), Reason)>,
     been: Vec<String>,
 }
 
@@ -42,11 +43,15 @@ impl Call {
             return false;
         }
         let (key, label) = (leg.key(), leg.label.clone());
+        // Who has rung before sends this call away; who has not sends every call there.
+        let usual =
+            if leg.has_answered_anything { Reason::Deflection } else { Reason::Unconditional };
+        let contacts = contacts.iter().take(CONTACTS_MAX);
         let mut numbers: Vec<_> =
-            contacts.iter().take(CONTACTS_MAX).filter_map(|contact| number_of(contact)).collect();
-        numbers.sort_by_key(|(q, _)| std::cmp::Reverse(*q));
-        for (_, number) in numbers.into_iter().rev() {
-            self.elsewhere.next.push_front((number, key.clone()));
+            contacts.filter_map(|contact| number_of(contact, usual)).collect();
+        numbers.sort_by_key(|(q, ..)| std::cmp::Reverse(*q));
+        for (_, number, reason) in numbers.into_iter().rev() {
+            self.elsewhere.next.push_front((number, key.clone(), reason));
         }
         if self.elsewhere.been.is_empty() {
             self.elsewhere.been.push(self.dialled.clone());
@@ -61,7 +66,7 @@ impl Call {
         label: &str,
         out: &mut Vec<Output>,
     ) -> bool {
-        while let Some((number, key)) = self.elsewhere.next.pop_front() {
+        while let Some((number, key, reason)) = self.elsewhere.next.pop_front() {
             let has_been = self.elsewhere.been.contains(&number);
             if has_been || self.elsewhere.been.len() > REDIRECTS_MAX {
                 let why =
@@ -74,17 +79,22 @@ impl Call {
             self.ring_deadline = Some(now + ASKED_MAX);
             self.dialled.clone_from(&number);
             let shown = self.who_is_shown();
-            out.push(Output::Locate(Locate { dialled: number, by: Some(key), shown, uri: None }));
+            let why = Why::Redirected(reason);
+            let by = Some(key);
+            out.push(Output::Locate(Locate { dialled: number, by, shown, uri: None, why }));
             return true;
         }
         false
     }
 }
 
-/// A Contact's number and how much it is preferred.
-fn number_of(contact: &str) -> Option<(u16, String)> {
+/// A Contact's number, how much it is preferred, and why the call goes there: the `cause` of its URI (RFC 4458) says it
+/// better than the status.
+fn number_of(contact: &str, usual: Reason) -> Option<(u16, String, Reason)> {
     let address = NameAddr::parse(contact).ok()?;
-    let number = address.parsed_uri()?.dialled().into_owned();
+    let uri = address.parsed_uri()?;
+    let number = uri.dialled().into_owned();
+    let reason = uri.params.get("cause").map_or(usual, |cause| Reason::of_cause(&cause));
     let q = address.params.get("q").map_or(1000, |text| q_value(&text));
-    Some((q, number)).filter(|(_, number)| !number.is_empty())
+    Some((q, number, reason)).filter(|(_, number, _)| !number.is_empty())
 }

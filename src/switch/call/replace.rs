@@ -10,6 +10,7 @@ use super::*;
 use crate::proto::sdp::{Direction, Hold, SdpRefusal};
 use crate::proto::sip::message::build::reason_phrase;
 use crate::proto::sip::session::State;
+use crate::switch::identity::Shown;
 
 /// An INVITE that names one of a call's dialogs in its Replaces header.
 #[derive(Clone, Debug)]
@@ -26,8 +27,8 @@ pub struct Replacement {
     pub may_pick_up: bool,
     /// Who sent it.
     pub by: Origin,
-    /// The number to show for it.
-    pub number: String,
+    /// Who that is, as the other side is shown it.
+    pub shown: Shown,
     /// The INVITE.
     pub incoming: Incoming,
 }
@@ -39,9 +40,9 @@ impl Call {
     /// Somebody wants the place of one of our legs.
     pub(super) fn replace(&mut self, now: Instant, wish: Replacement, out: &mut Vec<Output>) {
         let verdict = self.place_for(&wish);
-        let Replacement { by, number, incoming, .. } = wish;
+        let Replacement { by, shown, incoming, .. } = wish;
         let (server, flow) = (incoming.server, incoming.flow);
-        let setting = self.setting(incoming.contact, &by);
+        let setting = self.setting(incoming.contact, &by, self.ids_of_called());
         let (request, tag) = (incoming.request, incoming.tag);
         let offer = request.sdp().map(<[u8]>::to_vec);
         let session = Session::incoming(setting, self.tokens.fork(), server, request, flow, tag);
@@ -51,8 +52,9 @@ impl Call {
         };
         let label = format!("b{}", self.branches.len() + 1);
         let id = self.tokens.next_u64();
-        let mut leg = Leg::new(label, party, is_trunk, number, session, id, incoming.media_ip);
+        let mut leg = Leg::new(label, party, is_trunk, shown, session, id, incoming.media_ip);
         (leg.signalling, leg.invite) = (Some(flow.remote), Some(server));
+        leg.is_asserted = true;
         let label = leg.label.clone();
         self.note(now, &label, "sip.in", format!("INVITE with Replaces from {flow}"));
         let done = match verdict {
@@ -173,6 +175,8 @@ impl Call {
             self.is_swapped = !self.is_swapped;
         }
         self.winner = Some(index);
+        self.introduce(At::A, At::B(index));
+        self.tell_due = true;
         self.on_session(now, At::B(index), out, |session, sip| {
             session.accept(now, Some(body), sip)
         });
@@ -219,6 +223,7 @@ impl Call {
         let label = self.leg(At::B(index)).map(|leg| leg.label.clone()).unwrap_or_default();
         self.note(now, &label, "call.picked_up", format!("{party} picks the call up"));
         self.event("call.picked_up", vec![("by", party)], out);
+        self.tell(At::B(index), At::A);
         self.on_session(now, At::B(index), out, |session, sip| {
             session.accept(now, Some(body), sip)
         });

@@ -1,7 +1,7 @@
 //! From the INVITE to the answer: opening ports, ringing the targets, and what to do when they refuse.
 
 use super::*;
-use crate::proto::sdp::SdpRefusal;
+use crate::proto::sdp::{Negotiator, SdpRefusal};
 use crate::proto::sip::session::{Invite, State};
 use crate::switch::cause;
 use crate::switch::cdr::record::{Direction, SegmentKind};
@@ -18,12 +18,15 @@ impl Call {
     ) {
         let began = &self.began;
         let text = format!("{} calls {} ({})", began.caller, began.called, began.direction.word());
-        let fields = vec![
+        let mut fields = vec![
             ("direction", began.direction.word().to_owned()),
             ("caller", began.caller.clone()),
             ("called", began.called.clone()),
             ("trunk", began.trunk.clone()),
         ];
+        if began.is_withheld {
+            fields.push(("withheld", "true".to_owned()));
+        }
         self.note(now, "", "call.began", text);
         self.event("call.began", fields, out);
         if let Some(incoming) = incoming {
@@ -56,7 +59,7 @@ impl Call {
     fn add_caller(&mut self, now: Instant, incoming: Incoming, out: &mut Vec<Output>) {
         let Incoming { server, request, flow, tag, contact, media_ip } = incoming;
         self.note(now, "a", "sip.in", format!("INVITE {} from {flow}", request.uri()));
-        let setting = self.setting(contact, &self.origin);
+        let setting = self.setting(contact, &self.origin, self.ids_of_caller());
         let session = Session::incoming(setting, self.tokens.fork(), server, request, flow, tag);
         out.push(Output::Listen {
             call_id: session.call_id().to_owned(),
@@ -68,8 +71,9 @@ impl Call {
             Origin::Phone(extension) | Origin::Operator(extension) => (extension.clone(), false),
             Origin::Trunk(name) => (name.clone(), true),
         };
-        let (number, id) = (self.began.caller.clone(), self.tokens.next_u64());
-        let mut leg = Leg::new("a".into(), party, is_trunk, number, session, id, media_ip);
+        let (shown, id) = (self.caller.clone(), self.tokens.next_u64());
+        let mut leg = Leg::new("a".into(), party, is_trunk, shown, session, id, media_ip);
+        leg.is_asserted = true;
         leg.signalling = Some(flow.remote);
         leg.invite = Some(server);
         self.a = Some(leg);
@@ -155,13 +159,21 @@ impl Call {
         let Media::Open(a, b) = &self.media else { return };
         let ports = if self.side_of(At::B(0)) == Side::B { b } else { a };
         let at = MediaAddress { ip: target.media_ip, rtp_port: ports.rtp, rtcp_port: ports.rtcp };
-        let mut negotiator = crate::proto::sdp::Negotiator::new(session_id);
+        let mut negotiator = self.negotiator_for(session_id, &target);
         let far = self.offer_of_who_stays();
         let is_late = self.is_late && self.transfer.is_none();
         let body = (!is_late).then(|| negotiator.offer_to_peer(far.as_ref(), at));
         let mut leg = self.outgoing_leg(now, label, target, body, out);
         leg.negotiator = negotiator;
         self.branches.push(leg);
+    }
+
+    /// The description's side of a leg that is about to be rung.
+    pub(super) fn negotiator_for(&self, id: u64, target: &Target) -> Negotiator {
+        let mut negotiator = Negotiator::new(id);
+        let trunk = self.snapshot.trunk(&target.party).filter(|_| target.is_trunk);
+        negotiator.offer_only(trunk.map_or(&[][..], |trunk| &trunk.dialect.codecs));
+        negotiator
     }
 
     /// Sends an INVITE and makes the leg that waits for its answer.
@@ -179,7 +191,8 @@ impl Call {
         } else {
             Origin::Phone(target.party.clone())
         };
-        let mut setting = self.setting(target.contact, &peer);
+        let ids = if self.a.is_none() { self.ids_of_caller() } else { self.ids_of_called() };
+        let mut setting = self.setting(target.contact, &peer, ids);
         if body.is_none() && !self.a.as_ref().is_some_and(|leg| leg.session.is_reliable()) {
             // Its early offer would need an answer that the caller cannot give.
             setting.reliable = session::Reliable::No;
@@ -199,6 +212,7 @@ impl Call {
         };
         let mut sip = Vec::new();
         let session = Session::outgoing(setting, self.tokens.fork(), invite, &mut sip);
+        let shown = self.who_is(&peer);
         out.push(Output::Listen {
             call_id: session.call_id().to_owned(),
             tag: session.local_tag().to_owned(),
@@ -209,7 +223,7 @@ impl Call {
             label,
             target.party,
             target.is_trunk,
-            self.dialled.clone(),
+            shown,
             session,
             self.tokens.next_u64(),
             target.media_ip,
@@ -254,6 +268,9 @@ impl Call {
         };
         if early.is_some() || is_first || status == 180 {
             let early = early.or_else(|| self.own_early_offer());
+            if is_setup {
+                self.tell(At::A, At::B(index));
+            }
             self.on_session(now, At::A, out, |session, sip| {
                 session.progress(now, status, early.as_deref(), sip)
             });
@@ -488,6 +505,29 @@ impl Call {
                     session.hang_up(487, reason, sip)
                 });
             }
+        }
+    }
+
+    pub(super) fn timers(&self) -> Timers {
+        let sip = &self.snapshot.sip;
+        Timers { t1: sip.t1, t2: sip.t2, t4: Duration::from_secs(5) }
+    }
+
+    /// What a leg's session is set up with: how depends on who is at its end.
+    pub(super) fn setting(
+        &self,
+        contact: String,
+        peer: &Origin,
+        session_ids: session::SessionIds,
+    ) -> session::Setting {
+        session::Setting {
+            contact,
+            user_agent: self.user_agent.clone(),
+            timers: self.timers(),
+            refreshing: self.snapshot.refreshing_for(peer),
+            reliable: self.snapshot.reliable_for(peer),
+            replaces: self.snapshot.takes_replaces(peer),
+            session_ids,
         }
     }
 

@@ -12,6 +12,8 @@ pub struct LegView {
     pub party: String,
     /// The Call-ID of its dialog.
     pub sip_call_id: String,
+    /// The half of the Session-ID that names its peer (RFC 7989).
+    pub session_id: String,
     /// Where its signalling goes.
     pub signalling: Option<SocketAddr>,
 }
@@ -51,6 +53,7 @@ impl Call {
                     leg: leg.label.clone(),
                     party: leg.party.clone(),
                     sip_call_id: leg.session.call_id().to_owned(),
+                    session_id: format!("{:032x}", leg.session.peer_session_id()),
                     signalling: leg.signalling,
                 })
                 .collect(),

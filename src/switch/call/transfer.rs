@@ -6,6 +6,7 @@ use crate::proto::sip::message::build::reason_phrase;
 use crate::proto::sip::session::Referred;
 use crate::switch::cause;
 use crate::switch::cdr::record::SegmentKind;
+use crate::switch::identity::Shown;
 
 /// Transfers of one call: more than people make, fewer than a loop of phones would.
 pub(super) const TRANSFERS_MAX: u8 = 20;
@@ -14,7 +15,8 @@ pub(super) const TRANSFERS_MAX: u8 = 20;
 #[derive(Debug)]
 pub(super) struct Transfer {
     pub(super) by: usize,
-    referred_by: Option<String>,
+    /// It said who it is (RFC 3892), and the new party is told.
+    is_referred: bool,
     /// The phone that transfers has hung up.
     is_gone: bool,
     /// What it wished came to nothing, and it is rung itself.
@@ -51,7 +53,7 @@ impl Call {
         // Nobody need send while the new phone rings.
         out.push(Output::Media(MediaOp::Watch { talk: Duration::ZERO, hold: Duration::ZERO }));
         self.transfer =
-            Some(Transfer { by, referred_by: wish.by, is_gone: false, is_recall: false });
+            Some(Transfer { by, is_referred: wish.is_referred, is_gone: false, is_recall: false });
         self.on_session(now, At::B(by), out, |session, sip| session.accept_refer(sip));
         match wish.replaces {
             Some(replaces) => self.fetch(now, replaces, out),
@@ -89,19 +91,24 @@ impl Call {
     ) {
         let Some(transfer) = &self.transfer else { return };
         let by = self.leg(At::B(transfer.by)).map(Leg::key);
+        let why = Why::Transferred { is_told: transfer.is_referred };
         let shown = self.who_is_shown();
         self.refusal = None;
         self.ring_deadline = Some(now + ASKED_MAX);
         self.groups.clear();
         self.elsewhere.clear();
         self.dialled.clone_from(&dialled);
-        out.push(Output::Locate(Locate { dialled, by, shown, uri }));
+        out.push(Output::Locate(Locate { dialled, by, shown, uri, why }));
     }
 
     /// Who stays is who calls: the caller of the call (`None`), or whoever came after.
-    pub(super) fn who_is_shown(&self) -> Option<String> {
+    pub(super) fn who_is_shown(&self) -> Option<Shown> {
         let leg = self.a.as_ref().filter(|leg| !leg.label.starts_with('a'))?;
-        Some(if leg.is_trunk { leg.number.clone() } else { leg.party.clone() })
+        let mut shown = leg.shown.clone();
+        if !leg.is_trunk {
+            shown.number.clone_from(&leg.party);
+        }
+        Some(shown)
     }
 
     /// The dial plan's answer.
@@ -111,15 +118,13 @@ impl Call {
         plan: Result<Plan, &'static Cause>,
         out: &mut Vec<Output>,
     ) {
-        let Some(transfer) = &self.transfer else { return };
+        if self.transfer.is_none() {
+            return;
+        }
         let mut plan = match plan {
             Ok(plan) => plan,
             Err(cause) => return self.transfer_failed(now, cause, None, out),
         };
-        for target in plan.groups.iter_mut().flatten() {
-            let by = transfer.referred_by.clone();
-            target.headers.extend(by.map(|by| (HeaderName::ReferredBy, by)));
-        }
         let bound = self.bound_for_branches();
         for group in &mut plan.groups {
             group.retain(|target| can_reach(bound, target.media_ip));
@@ -172,6 +177,8 @@ impl Call {
             .unwrap_or_default();
         self.note(now, &label, "transfer.done", format!("connected to {party}"));
         self.event("call.transferred", vec![("to", party)], out);
+        self.introduce(At::A, At::B(index));
+        self.tell_due = true;
         if !transfer.is_gone {
             self.on_session(now, At::B(transfer.by), out, |session, sip| {
                 session.notify_referrer(200, "OK", true, sip);
@@ -216,7 +223,7 @@ impl Call {
         let party = self.branches.get(transfer.by).map(|leg| leg.party.clone()).unwrap_or_default();
         self.note(now, "", "transfer.recall", format!("ringing {party} again"));
         transfer.is_recall = true;
-        transfer.referred_by = None;
+        transfer.is_referred = false;
         self.transfer = Some(transfer);
         self.locate_for_transfer(now, party, None, out);
     }
@@ -270,6 +277,9 @@ impl Call {
         self.reoffer_due = false;
         if let Some(answer) = answer {
             self.reoffer_first(now, &answer, out);
+        }
+        if std::mem::take(&mut self.tell_due) {
+            self.send_news(now, At::A, out);
         }
     }
 }

@@ -145,6 +145,8 @@ pub struct LegRecord {
     pub party: String,
     /// The Call-ID of its dialog.
     pub sip_call_id: String,
+    /// The Session-ID that its peer has, the same on all hops of the call; empty for none (RFC 7989).
+    pub session_id: String,
     /// Where its signalling went.
     pub signalling: Option<SocketAddr>,
     /// Where its audio came from.
@@ -172,6 +174,8 @@ pub struct Began {
     pub direction: Direction,
     /// The caller's number or extension.
     pub caller: String,
+    /// He wanted it to be told to nobody.
+    pub is_withheld: bool,
     /// The number as dialled.
     pub called: String,
     /// The trunk it came from or goes to; empty for an internal call.

@@ -75,6 +75,8 @@ pub struct DialSettings {
     pub premium: Vec<String>,
     /// Classes that a phone may dial.
     pub allow: Vec<Class>,
+    /// What a phone dials before a number to withhold its own for that call; empty: nothing does.
+    pub withhold_prefix: String,
     /// Caps of a phone.
     pub phone: Caps,
     /// Caps of a trunk.
@@ -99,6 +101,7 @@ impl Default for DialSettings {
                 .map(str::to_owned)
                 .to_vec(),
             allow: vec![Class::Local, Class::National, Class::Mobile],
+            withhold_prefix: String::new(),
             phone: Caps { calls_max: 10, calls_per_minute: 30, minutes: minutes(120, 30) },
             trunk: Caps { calls_max: 0, calls_per_minute: 0, minutes: minutes(600, 60) },
         }

@@ -170,6 +170,8 @@ mod tests {
             reliable: Reliable::default(),
             pickup_groups: Vec::new(),
             device: Default::default(),
+            withhold: false,
+            auto_answer_for: Vec::new(),
         };
         let route = |pattern: &str, rewrite: Option<&str>| Route {
             name: pattern.into(),

@@ -346,7 +346,7 @@ fn refusal_of_form(
             let known: &[&str] = match request.method() {
                 Method::Register => &["outbound", "path", "gruu"],
                 // Which of them are open to whom is known when it is known who asks.
-                Method::Invite => &["timer", "100rel", "replaces"],
+                Method::Invite => &["timer", "100rel", "replaces", "answermode"],
                 Method::Update => &["timer"],
                 _ => &[],
             };

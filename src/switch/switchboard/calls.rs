@@ -1,17 +1,16 @@
 //! Calls: how they begin here, what they want sent, and how they are forgotten.
 
 use super::admit::{Asked, Who};
+use super::identity::Wish;
 use super::meter::Planned;
-use super::targets::Caller;
 use super::*;
-use crate::proto::sip::header::name_addr::NameAddr;
 use crate::proto::sip::message::Parsed;
 use crate::proto::sip::method::Method;
 use crate::proto::sip::uri::{Scheme, Uri};
 use crate::switch::call::{Incoming, Plan};
 use crate::switch::cause::{self, Cause};
 use crate::switch::cdr::record::{Began, Direction};
-use crate::switch::snapshot::OtherFrom;
+use crate::switch::identity::answers_itself as answers_itself_headers;
 
 /// Why an operator's call could not be placed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,23 +38,26 @@ impl Switchboard {
         if refused == Some(None) {
             return self.refuse(now, &asked, cause::WRONG_PASSWORD.sip, &[], out);
         }
-        let wanted = self.wanted(asked.request.uri(), dialled(&asked.request));
-        let dialled = wanted.number;
-        let caller = self.caller_of(&origin, &asked.request);
+        let Wish { caller, dialled, device } = self.read_wish(&origin, &asked.request);
         let max_forwards = asked.request.max_forwards().unwrap_or(70);
         let allowed = verdict.and_then(|()| self.is_own_identity(&origin, &asked.request));
-        if allowed.is_ok() && self.is_replacing(now, &origin, &caller, &asked, out) {
+        let served = self.is_served(&origin, (&caller, &dialled), &asked.request);
+        let is_open = allowed.is_ok() && served.is_ok();
+        if is_open && self.is_replacing(now, &origin, &caller, &asked, out) {
             return;
         }
-        let Planned { plan, charges, remark, is_emergency } = match allowed {
+        let Planned { plan, charges, remark, is_emergency } = match allowed.and(Ok(served)) {
             Err(cause) => Planned::refused(cause),
-            Ok(()) if max_forwards == 0 => Planned::refused(&cause::LOOP),
-            Ok(()) => self.planned(now, &origin, &caller, &dialled, out),
+            Ok(Err((cause, why))) => {
+                Planned { remark: Some(("call.unserved", why)), ..Planned::refused(cause) }
+            }
+            Ok(Ok(())) if max_forwards == 0 => Planned::refused(&cause::LOOP),
+            Ok(Ok(())) => self.planned(now, &origin, &caller, &dialled, out),
         };
         let remark = remark.or_else(|| unrecorded(refused.flatten()));
         let is_sips = !is_emergency && is_sips(&asked.request);
         let plan = plan.and_then(|plan| if is_sips { only_secure(plan) } else { Ok(plan) });
-        let plan = plan.and_then(|plan| self.only_device(now, wanted.device.as_ref(), plan));
+        let plan = plan.and_then(|plan| self.only_device(now, device.as_ref(), plan));
         let plan = plan.and_then(|plan| share_breadth(plan, &asked.request));
         let call = self.new_call_id(now);
         self.calls.insert(call, CallEntry { is_sips, ..CallEntry::default() });
@@ -85,11 +87,13 @@ impl Switchboard {
             max_forwards: max_forwards.saturating_sub(1),
             remark,
             is_emergency,
+            caller: caller.shown.clone(),
         };
         self.start_call(call, caller, start, out);
     }
 
-    /// Places a call for an operator: the phone `from` rings first, then the number `to`.
+    /// Places a call for an operator: the phone `from` rings first, or answers by itself where that is asked for, then
+    /// the number `to`.
     ///
     /// # Errors
     ///
@@ -99,6 +103,7 @@ impl Switchboard {
         now: Instant,
         from: &str,
         to: &str,
+        answers_itself: bool,
         out: &mut Vec<Output>,
     ) -> Result<CallId, OriginateError> {
         let is_full = self.is_draining || self.calls.len() >= self.snapshot.limits.calls_max;
@@ -106,9 +111,15 @@ impl Switchboard {
             return Err(OriginateError::Refused);
         }
         let phone = self.snapshot.phone(from).ok_or(OriginateError::NoSuchPhone)?;
-        let caller = Caller { number: from.to_owned(), name: phone.name.clone() };
-        let wanted = Caller { number: to.to_owned(), name: String::new() };
-        let first = self.phone_targets(now, from, &wanted);
+        let mut caller = Caller::new(from, phone.name.as_str());
+        caller.shown.is_withheld = phone.withhold;
+        let wanted = Caller::new(to, "");
+        let mut first = self.phone_targets(now, from, &wanted);
+        if answers_itself {
+            // The operator's socket is trusted with more than that.
+            let headers = answers_itself_headers(&self.snapshot.sip.realm);
+            first.iter_mut().for_each(|target| target.headers.extend(headers.clone()));
+        }
         let Some(target) = first.first() else { return Err(OriginateError::NotRegistered) };
         let media_ip = target.media_ip;
         let origin = Origin::Operator(from.to_owned());
@@ -132,6 +143,7 @@ impl Switchboard {
             max_forwards: 70,
             remark,
             is_emergency,
+            caller: caller.shown.clone(),
         };
         self.start_call(call, caller, start, out);
         Ok(call)
@@ -180,7 +192,8 @@ impl Switchboard {
             call,
             at: self.wall(now),
             direction,
-            caller: caller.number.clone(),
+            caller: caller.shown.number.clone(),
+            is_withheld: caller.shown.is_withheld,
             called: dialled.to_owned(),
             trunk,
         }
@@ -205,52 +218,6 @@ impl Switchboard {
             }
         };
         (bind(a, true), bind(b, is_one))
-    }
-
-    /// May the From of a phone's call name whom it names? Anonymous is nobody else.
-    pub(super) fn is_own_identity(
-        &self,
-        origin: &Origin,
-        request: &Message,
-    ) -> Result<(), &'static Cause> {
-        let Origin::Phone(extension) = origin else { return Ok(()) };
-        let Some(user) = from_user(request) else { return Ok(()) };
-        let rights = self.snapshot.phone(extension).map(|phone| &phone.rights);
-        let is_own = user == *extension
-            || user.eq_ignore_ascii_case("anonymous")
-            || rights.is_some_and(|rights| rights.identities.contains(&user));
-        match self.snapshot.sip.other_from {
-            OtherFrom::Refuse if !is_own => Err(&cause::OTHER_IDENTITY),
-            _ => Ok(()),
-        }
-    }
-
-    /// Who calls: a phone is who it logged in as, or one of its identities, whatever else it claims; a trunk's
-    /// caller is its From.
-    pub(super) fn caller_of(&self, origin: &Origin, request: &Message) -> Caller {
-        let from = request.text(HeaderName::From).unwrap_or_default();
-        let from = NameAddr::parse(&from).ok();
-        let display =
-            from.as_ref().map(|from| from.display_name().into_owned()).unwrap_or_default();
-        match origin {
-            Origin::Phone(extension) | Origin::Operator(extension) => {
-                let name = self.snapshot.phone(extension).map(|phone| phone.name.clone());
-                let rights = self.snapshot.phone(extension).map(|phone| &phone.rights);
-                let identity = from_user(request)
-                    .filter(|user| rights.is_some_and(|rights| rights.identities.contains(user)));
-                Caller {
-                    number: identity.unwrap_or_else(|| extension.clone()),
-                    name: name.filter(|name| !name.is_empty()).unwrap_or(display),
-                }
-            }
-            Origin::Trunk(_) => {
-                let number = from.and_then(|from| Some(from.parsed_uri()?.dialled().into_owned()));
-                Caller {
-                    number: number.filter(|n| !n.is_empty()).unwrap_or_else(|| "anonymous".into()),
-                    name: display,
-                }
-            }
-        }
     }
 
     /// Carries out what a call wants.
@@ -328,55 +295,6 @@ impl Switchboard {
             // The edge serves these itself.
             call::Output::Media(_) | call::Output::Event { .. } | call::Output::Record(_) => {}
         }
-    }
-
-    /// A call sent elsewhere by the phone it rang, or that a phone transfers: that phone's rights decide.
-    /// Inside, the new phone is shown who calls; outside, the call leaves under the number of the phone that
-    /// sent it there.
-    fn locate(&mut self, now: Instant, call: CallId, wanted: &call::Locate, out: &mut Vec<Output>) {
-        let Some(entry) = self.calls.get(&call) else { return };
-        let is_sips = entry.is_sips;
-        let peer_of = |key: &(String, String)| self.dialogs.get(key).map(|entry| &entry.peer);
-        let by = match &wanted.by {
-            Some(key) => peer_of(key),
-            None => entry
-                .dialogs
-                .iter()
-                .filter_map(peer_of)
-                .rfind(|peer| matches!(peer, Origin::Phone(_))),
-        };
-        let by = by.cloned();
-        let shown = match wanted.shown.as_deref() {
-            Some(extension) => self.named(extension),
-            None => entry.caller.clone(),
-        };
-        let Some(Origin::Phone(extension)) = by else {
-            return to_call(call, call::Input::Located(Err(&cause::FORBIDDEN)), out);
-        };
-        let device = wanted.uri.as_deref().map(|uri| self.wanted(uri, wanted.dialled.clone()));
-        let (dialled, device) = match &device {
-            Some(found) => (&found.number, found.device.as_ref()),
-            None => (&wanted.dialled, None),
-        };
-        let own = self.named(&extension);
-        let origin = Origin::Phone(extension);
-        let goes_inside = self.snapshot.phone(dialled).is_some() || {
-            let inner = self.plan(now, &origin, &shown, dialled);
-            inner.is_ok_and(|plan| !plan.groups.iter().flatten().any(|target| target.is_trunk))
-        };
-        let caller = if goes_inside { shown } else { own };
-        let planned = self.planned(now, &origin, &caller, dialled, out);
-        self.charge(now, call, planned.charges);
-        let is_kept = is_sips && !planned.is_emergency;
-        let plan = planned.plan.and_then(|plan| if is_kept { only_secure(plan) } else { Ok(plan) });
-        let plan = plan.and_then(|plan| self.only_device(now, device, plan));
-        to_call(call, call::Input::Located(plan), out);
-    }
-
-    /// An extension as a caller, with its name if it has one.
-    fn named(&self, extension: &str) -> Caller {
-        let name = self.snapshot.phone(extension).map(|phone| phone.name.clone());
-        Caller { number: extension.to_owned(), name: name.unwrap_or_default() }
     }
 
     /// Gives a request to a call and remembers that the call owes an answer.
@@ -464,19 +382,12 @@ pub(super) fn is_sips(request: &Message) -> bool {
 }
 
 /// The targets that are reached under TLS: `sips` is not taken to where others can listen (RFC 5630 §5.3).
-fn only_secure(mut plan: Plan) -> Result<Plan, &'static Cause> {
+pub(super) fn only_secure(mut plan: Plan) -> Result<Plan, &'static Cause> {
     for group in &mut plan.groups {
         group.retain(|target| target.dest.transport().is_secure());
     }
     plan.groups.retain(|group| !group.is_empty());
     if plan.groups.is_empty() { Err(&cause::NOT_SECURE) } else { Ok(plan) }
-}
-
-/// The user in a From.
-fn from_user(request: &Message) -> Option<String> {
-    let from = request.text(HeaderName::From).unwrap_or_default();
-    let uri = NameAddr::parse(&from).ok()?.parsed_uri()?;
-    Some(uri.dialled().into_owned()).filter(|user| !user.is_empty())
 }
 
 /// The number in a Request-URI; empty if there is none.

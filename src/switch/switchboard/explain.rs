@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use super::targets::Caller;
 use super::trunks::hop_of;
 use super::*;
 use crate::proto::sip::transport::NextHop;
@@ -83,8 +82,8 @@ impl Switchboard {
             return Some(Err(OriginateError::Refused));
         }
         let number_shown = trunk.caller_id.clone().unwrap_or_else(|| USER.to_owned());
-        let caller = Caller { number: number_shown, name: String::new() };
-        let mut targets = self.trunk_targets(now, trunk, number, &caller);
+        let caller = Caller::new(number_shown, "");
+        let mut targets = self.trunk_targets(now, trunk, number, &caller, false);
         targets.sort_by_key(|target| self.is_tried_last(now, name, &target.dest));
         let Some(target) = targets.into_iter().next() else {
             return Some(Err(OriginateError::NotRegistered));
@@ -97,7 +96,8 @@ impl Switchboard {
             call,
             at: self.wall(now),
             direction: Direction::Outbound,
-            caller: caller.number.clone(),
+            caller: caller.shown.number.clone(),
+            is_withheld: false,
             called: number.to_owned(),
             trunk: name.to_owned(),
         };
@@ -114,6 +114,7 @@ impl Switchboard {
             max_forwards: 70,
             remark: None,
             is_emergency: false,
+            caller: caller.shown.clone(),
         };
         self.calls.insert(call, CallEntry::default());
         self.start_call(call, caller, start, out);

@@ -6,9 +6,11 @@ use super::admit::Asked;
 use super::calls::{dialled, is_sips};
 use super::*;
 use crate::proto::sip::endpoint::{Failure, Large};
+use crate::proto::sip::identity::{Privacy, is_from_anonymous};
 use crate::proto::sip::method::Method;
 use crate::switch::call::Target;
 use crate::switch::cause;
+use crate::switch::identity::caller_of;
 use crate::switch::route::{Decision, decide};
 
 /// Messages that wait for an answer; the next one is answered 503.
@@ -94,7 +96,9 @@ impl Switchboard {
             let later = [(HeaderName::RetryAfter, AGAIN_AFTER.to_string())];
             return self.refuse(now, &asked, status, &later, out);
         }
-        let caller = self.caller_of(&origin, request);
+        let mut caller = caller_of(&self.snapshot, &origin, request);
+        // A message is answered by its sender's number: it is withheld only if the message itself asks for that.
+        caller.shown.is_withheld = Privacy::of(request).is_withheld || is_from_anonymous(request);
         let mut targets = self.phone_targets(now, &extension, &caller);
         if targets.is_empty() {
             return self.refuse(now, &asked, cause::UNREACHABLE.sip, &[], out);
@@ -119,7 +123,7 @@ impl Switchboard {
         let server = asked.server;
         let open: BTreeSet<_> = sending.iter().map(|(client, ..)| *client).collect();
         self.messages.clients.extend(open.iter().map(|client| (*client, server)));
-        let (sender, from) = (sender.to_owned(), caller.number);
+        let (sender, from) = (sender.to_owned(), caller.shown.number);
         let relay = Relay { asked, sender, from, to: extension, open, refusal: None };
         self.messages.relays.insert(server, relay);
         for (client, dest, request) in sending {

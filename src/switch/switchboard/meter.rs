@@ -1,6 +1,5 @@
 //! What a call may cost: classes that a phone may dial, and caps of phones and trunks.
 
-use super::targets::Caller;
 use super::*;
 use crate::switch::call::Plan;
 use crate::switch::cause::{self, Cause};

@@ -11,6 +11,7 @@ mod explain;
 mod gate;
 mod handover;
 mod healths;
+mod identity;
 mod messages;
 mod meter;
 mod peers;
@@ -45,6 +46,7 @@ use crate::switch::call::{self, Origin, Start};
 use crate::switch::cdr::record::CallId;
 use crate::switch::guard::{Guard, GuardCounts, Source};
 use crate::switch::health::Healths;
+use crate::switch::identity::Caller;
 use crate::switch::route::caps::{Meter, Whose};
 use crate::switch::snapshot::Snapshot;
 use crate::switch::subscriptions::Subscriptions;
@@ -109,7 +111,7 @@ struct DialogEntry {
 struct CallEntry {
     dialogs: Vec<(String, String)>,
     trunk: Option<String>,
-    caller: targets::Caller,
+    caller: Caller,
     /// Requests that it has not answered yet: answered here if it ends without doing so.
     open: Vec<calls::OpenRequest>,
     /// INVITEs of its own that may still wait for an answer: cancelled if it ends without doing so.

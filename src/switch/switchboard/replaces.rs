@@ -4,7 +4,6 @@ use super::admit::Asked;
 use super::*;
 use crate::proto::sip::session::Replaces;
 use crate::switch::call::{Incoming, Replacement};
-use crate::switch::switchboard::targets::Caller;
 
 /// Dialogs that are over and still answered 603; of an older one nobody knows any more: 481.
 const ENDED_MAX: usize = 512;
@@ -83,7 +82,7 @@ impl Switchboard {
             may_take_over,
             may_pick_up,
             by: origin.clone(),
-            number: caller.number.clone(),
+            shown: caller.shown.clone(),
             incoming,
         };
         Ok((entry.call, wish))

@@ -1,26 +1,20 @@
 //! From a decision of the dial plan to places that can be rung now.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 
 use super::devices::one_for_each_device;
 use super::trunks::hop_of;
 use super::*;
 use crate::proto::sip::auth::client::{Account, Credentials};
 use crate::proto::sip::header::name_addr::NameAddr;
-use crate::proto::sip::header::params::quote;
 use crate::proto::sip::transport::{Host, NextHop, Transport};
 use crate::proto::sip::uri::{Uri, escape_user};
 use crate::switch::call::{Plan, Target};
 use crate::switch::cause::{self, Cause};
-use crate::switch::route::{Decision, decide};
+use crate::switch::identity;
+use crate::switch::route::{self, Decision, decide};
 use crate::switch::snapshot::{Trunk, TrunkMode};
-
-/// Who calls, as the called side is shown it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Caller {
-    pub(super) number: String,
-    pub(super) name: String,
-}
 
 impl Switchboard {
     /// Where a dialled number leads now. Places that failed of late are tried last, but they are tried.
@@ -41,10 +35,11 @@ impl Switchboard {
             }
             Decision::Trunks { trunks, number, because } => {
                 let snapshot = Arc::clone(&self.snapshot);
+                let is_help = route::emergency(&snapshot, origin, dialled).is_some();
                 let mut targets: Vec<_> = trunks
                     .iter()
                     .filter_map(|name| snapshot.trunk(name))
-                    .flat_map(|trunk| self.trunk_targets(now, trunk, &number, caller))
+                    .flat_map(|trunk| self.trunk_targets(now, trunk, &number, caller, is_help))
                     .collect();
                 targets.sort_by_key(|target| self.is_tried_last(now, &target.party, &target.dest));
                 let groups: VecDeque<_> = targets.into_iter().map(|target| vec![target]).collect();
@@ -71,17 +66,20 @@ impl Switchboard {
             .iter()
             .map(|binding| {
                 let dest = binding.dest();
-                let (contact, local) = self.contact_towards(&dest, &caller.number);
+                let local = self.local_towards(&dest);
+                let host = Host::Ip(local.ip()).to_string();
+                let said = identity::to_phone(&self.snapshot, caller, phone, &host);
+                let contact = contact_at(&dest, local, &said.contact_user);
                 Target {
                     party: extension.to_owned(),
                     is_trunk: false,
                     uri: binding.contact.clone(),
                     routes: binding.path.clone(),
                     contact,
-                    media_ip: local,
-                    from: from_value(caller, &caller.number, &Host::Ip(local).to_string()),
+                    media_ip: local.ip(),
+                    from: said.from,
                     to: format!("<sip:{}@{realm}>", escape_user(extension)),
-                    headers: Vec::new(),
+                    headers: said.headers,
                     credentials: None,
                     ring_timeout,
                     try_timeout: None,
@@ -100,18 +98,20 @@ impl Switchboard {
         trunk: &Trunk,
         number: &str,
         caller: &Caller,
+        is_emergency: bool,
     ) -> Vec<Target> {
-        let user = escape_user(number);
+        let called = identity::called(&self.snapshot, trunk, number, is_emergency);
+        let (user, tail) = (escape_user(&called), identity::called_tail(trunk, &called));
         let ways: Vec<(String, Vec<String>, Dest)> = match trunk.mode {
             TrunkMode::Register if self.has_service_route(trunk) => {
-                self.service_ways(now, trunk, &user)
+                self.service_ways(now, trunk, &user, tail)
             }
             TrunkMode::Peer | TrunkMode::Register => trunk
                 .peers
                 .iter()
                 .filter_map(hop_of)
                 .flat_map(|hop| {
-                    let uri = uri_at(trunk, &user, &hop);
+                    let uri = format!("{}{tail}", uri_at(trunk, &user, &hop));
                     let ways = self.ways_to(now, hop);
                     ways.into_iter().map(move |dest| (uri.clone(), Vec::new(), dest))
                 })
@@ -121,11 +121,11 @@ impl Switchboard {
                 .bindings(trunk.user.as_deref().unwrap_or(""), now)
                 .into_iter()
                 .map(|binding| {
-                    (with_user(&binding.contact, &user), binding.path.clone(), binding.dest())
+                    let uri = format!("{}{tail}", with_user(&binding.contact, &user));
+                    (uri, binding.path.clone(), binding.dest())
                 })
                 .collect(),
         };
-        let from_user = trunk.caller_id.as_deref().unwrap_or(&caller.number);
         let account = match (&trunk.user, trunk.mode) {
             (Some(user), TrunkMode::Peer | TrunkMode::Register) => {
                 Some(Account { user: user.clone(), secret: trunk.secret.0.clone() })
@@ -134,11 +134,11 @@ impl Switchboard {
         };
         ways.into_iter()
             .map(|(uri, routes, dest)| {
-                let (contact, local) = self.contact_towards(&dest, from_user);
-                let domain = match (trunk.mode, &trunk.registrar) {
-                    (TrunkMode::Register, Some(registrar)) => registrar.domain(),
-                    _ => Host::Ip(local).to_string(),
-                };
+                let local = self.local_towards(&dest);
+                let host = Host::Ip(local.ip()).to_string();
+                let snapshot = &self.snapshot;
+                let said = identity::to_trunk(snapshot, caller, trunk, &host, &uri, is_emergency);
+                let contact = contact_at(&dest, local, &said.contact_user);
                 Target {
                     party: trunk.name.clone(),
                     is_trunk: true,
@@ -146,9 +146,9 @@ impl Switchboard {
                     uri,
                     routes,
                     contact,
-                    media_ip: local,
-                    from: from_value(caller, from_user, &domain),
-                    headers: Vec::new(),
+                    media_ip: local.ip(),
+                    from: said.from,
+                    headers: said.headers,
                     credentials: account.clone().map(Credentials::new),
                     ring_timeout: trunk.ring_timeout.unwrap_or(self.snapshot.sip.ring_timeout),
                     try_timeout: Some(trunk.try_timeout),
@@ -170,6 +170,7 @@ impl Switchboard {
         now: Instant,
         trunk: &Trunk,
         user: &str,
+        tail: &str,
     ) -> Vec<(String, Vec<String>, Dest)> {
         let Some(registrant) = self.registrants.get(&trunk.name) else { return Vec::new() };
         let routes = registrant.service_route().to_vec();
@@ -178,17 +179,25 @@ impl Switchboard {
         let (Some(first), Some(hop)) = (first, registrant.hop().cloned()) else {
             return Vec::new();
         };
-        let uri = uri_at(trunk, user, &hop);
+        let uri = format!("{}{tail}", uri_at(trunk, user, &hop));
         let ways = self.ways_to(now, first);
         ways.into_iter().map(|dest| (uri.clone(), routes.clone(), dest)).collect()
     }
 
     /// Our Contact value on a leg to `dest`, and our address there.
     pub(super) fn contact_towards(&self, dest: &Dest, user: &str) -> (String, IpAddr) {
-        let (_, local) = self.endpoint.locals().source_for(dest);
-        let transport = dest.transport().uri_parameter();
-        (format!("<sip:{}@{local}{transport}>", escape_user(user)), local.ip())
+        let local = self.local_towards(dest);
+        (contact_at(dest, local, user), local.ip())
     }
+
+    fn local_towards(&self, dest: &Dest) -> SocketAddr {
+        self.endpoint.locals().source_for(dest).1
+    }
+}
+
+fn contact_at(dest: &Dest, local: SocketAddr, user: &str) -> String {
+    let transport = dest.transport().uri_parameter();
+    format!("<sip:{}@{local}{transport}>", escape_user(user))
 }
 
 /// The Request-URI of a number at a peer: as it was configured, whatever place it is found at.
@@ -201,16 +210,6 @@ fn uri_at(trunk: &Trunk, user: &str, hop: &NextHop) -> String {
         (_, _, host, _) => format!("{host}:{}", hop.port()),
     };
     format!("sip:{user}@{domain}{transport}")
-}
-
-/// The From value of a leg: the caller's name and number at our address.
-fn from_value(caller: &Caller, user: &str, domain: &str) -> String {
-    let user = escape_user(user);
-    if caller.name.is_empty() {
-        format!("<sip:{user}@{domain}>")
-    } else {
-        format!("{} <sip:{user}@{domain}>", quote(&caller.name))
-    }
 }
 
 /// A contact with another user part: how a gateway that registered is told which number is wanted.

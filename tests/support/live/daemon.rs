@@ -94,7 +94,9 @@ impl Daemon {
             } else {
                 text
             };
-            std::fs::write(dir.join("conf").join(name), text).unwrap();
+            let path = dir.join("conf").join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
         }
         let child = spawn(&programs, &dir);
         let mut daemon = Self { child, dir, port, programs };

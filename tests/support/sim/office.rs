@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use regex::Regex;
 use tandem::switch::snapshot::{
-    CapsWish, Destination, Device, HealthBounds, Listen, Number, PeerAddress, Phone, Reliable,
-    Rights, Route, Secret, Snapshot, Transport, Trunk, TrunkMode,
+    CapsWish, Destination, Device, Dialect, HealthBounds, Listen, Number, PeerAddress, Phone,
+    Reliable, Rights, Route, Secret, Snapshot, Transport, Trunk, TrunkMode,
 };
 
 pub const CARRIER: &str = "203.0.113.10:5060";
@@ -28,6 +28,8 @@ pub fn phone(extension: &str, name: &str) -> (String, Phone) {
         reliable: Reliable::default(),
         pickup_groups: Vec::new(),
         device: Device::default(),
+        withhold: false,
+        auto_answer_for: Vec::new(),
     };
     (extension.to_owned(), phone)
 }
@@ -65,6 +67,9 @@ pub fn trunk(name: &str, mode: TrunkMode, peers: &[&str]) -> Trunk {
         outbound: false,
         keepalive: Duration::ZERO,
         health: HealthBounds::default(),
+        dialect: Dialect::default(),
+        profile: None,
+        written: Vec::new(),
     }
 }
 

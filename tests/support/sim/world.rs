@@ -531,7 +531,14 @@ impl World {
 
     pub fn originate(&mut self, from: &str, to: &str) -> Result<CallId, String> {
         let now = self.instant();
-        self.with_board(|board, out| board.originate(now, from, to, out))
+        self.with_board(|board, out| board.originate(now, from, to, false, out))
+            .map_err(|error| format!("{error:?}"))
+    }
+
+    /// The same, and the phone is asked to answer by itself.
+    pub fn originate_answered(&mut self, from: &str, to: &str) -> Result<CallId, String> {
+        let now = self.instant();
+        self.with_board(|board, out| board.originate(now, from, to, true, out))
             .map_err(|error| format!("{error:?}"))
     }
 

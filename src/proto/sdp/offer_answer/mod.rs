@@ -36,6 +36,8 @@ pub struct Negotiator {
     far_wish: Direction,
     exchange: Option<Exchange>,
     agreed: Option<Agreed>,
+    /// Names of the codecs that offers are made of; all if empty.
+    offered_codecs: Vec<String>,
 }
 
 /// The latest offer and whether it has had its answer. It is kept after that,
@@ -144,7 +146,13 @@ impl Negotiator {
             far_wish: Direction::SendRecv,
             exchange: None,
             agreed: None,
+            offered_codecs: Vec::new(),
         }
+    }
+
+    /// From now on our offers name these codecs alone, in this order, as far as there is one of them to offer.
+    pub fn offer_only(&mut self, codecs: &[String]) {
+        self.offered_codecs = codecs.to_vec();
     }
 
     /// Drops an offer of either side that has had no answer, after a 4xx or a

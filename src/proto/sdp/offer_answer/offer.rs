@@ -103,6 +103,7 @@ impl Negotiator {
         if !has_speech(&wished) {
             wished = self.full_capabilities();
         }
+        self.narrow(&mut wished);
         let formats = self.bind(&wished);
         let (mut media, audio, proto) = self.layout();
         let section = AudioSection {
@@ -119,6 +120,23 @@ impl Negotiator {
             None => media.push(section),
         }
         self.open_offer(media, audio, at, OfferSide::Us { is_late, far_wish })
+    }
+
+    /// Leaves the codecs that the peer is to be offered, in their order; digits and comfort noise stay behind them.
+    /// Where none of them is left, the peer decides over what there is.
+    fn narrow(&self, formats: &mut Vec<Format>) {
+        let place = |format: &Format| {
+            let names = &self.offered_codecs;
+            names
+                .iter()
+                .position(|name| format.is_named(name))
+                .or((!format.is_speech()).then_some(names.len()))
+        };
+        let mut kept: Vec<_> = formats.iter().filter(|f| place(f).is_some()).cloned().collect();
+        if !self.offered_codecs.is_empty() && has_speech(&kept) {
+            kept.sort_by_key(place);
+            *formats = kept;
+        }
     }
 
     fn open_offer(

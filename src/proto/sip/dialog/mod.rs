@@ -44,6 +44,8 @@ pub struct Dialog {
     /// The domain that showed its certificate when the dialog began: at the bare address of a Contact or a route it
     /// has to show the same one, since no certificate is for the address.
     domain: Option<Box<str>>,
+    /// The Session-ID of our requests (RFC 7989); none while it is empty.
+    pub session_id: String,
 }
 
 /// A request whose CSeq is not above the last one of its dialog: 500 (RFC 3261 §12.2.2).
@@ -73,6 +75,7 @@ impl Dialog {
             contact: contact.to_owned(),
             flow,
             domain: None,
+            session_id: String::new(),
         })
     }
 
@@ -100,6 +103,7 @@ impl Dialog {
                 Dest::Hop(hop) if hop.transport().is_secure() => hop.domain(),
                 _ => None,
             },
+            session_id: String::new(),
         })
     }
 
@@ -195,6 +199,9 @@ impl Dialog {
         builder.add(HeaderName::CSeq, format_args!("{number} {method}"));
         if matches!(method, Method::Invite | Method::Update | Method::Notify) {
             builder.add(HeaderName::Contact, &self.contact);
+        }
+        if !self.session_id.is_empty() {
+            builder.add(HeaderName::SessionId, &self.session_id);
         }
         builder
     }

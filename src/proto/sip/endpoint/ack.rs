@@ -46,6 +46,10 @@ fn from_invite(invite: &Message, method: &Method, to: &str) -> Builder {
     builder.add(HeaderName::To, to);
     builder.add(HeaderName::CallId, invite.call_id());
     builder.add(HeaderName::CSeq, format_args!("{} {method}", invite.cseq().number));
+    // Every message of a session names it (RFC 7989 §6).
+    for value in invite.texts(HeaderName::SessionId) {
+        builder.add(HeaderName::SessionId, value);
+    }
     // A proxy that asked for credentials may ask for them here too (RFC 3261 §22.1).
     for name in [HeaderName::Authorization, HeaderName::ProxyAuthorization] {
         for value in invite.texts(name) {

@@ -101,6 +101,12 @@ names! {
     SipEtag = "SIP-ETag";
     SipIfMatch = "SIP-If-Match";
     PAssertedIdentity = "P-Asserted-Identity";
+    PPreferredIdentity = "P-Preferred-Identity";
+    RemotePartyId = "Remote-Party-ID";
+    SessionId = "Session-ID";
+    UserToUser = "User-to-User";
+    AnswerMode = "Answer-Mode";
+    PrivAnswerMode = "Priv-Answer-Mode";
     Privacy = "Privacy";
     Diversion = "Diversion";
     HistoryInfo = "History-Info";

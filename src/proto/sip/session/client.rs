@@ -34,6 +34,7 @@ impl Session {
         builder.add(HeaderName::UserAgent, &self.setting.user_agent);
         builder.add(HeaderName::Supported, self.supported());
         self.timer.add_to_request(&mut builder);
+        builder.add(HeaderName::SessionId, self.across.session_id());
         for (name, value) in &invite.headers {
             builder.add(*name, value);
         }

@@ -48,6 +48,7 @@ impl Session {
                     Dialog::from_request(request, &server.tag, &self.setting.contact, flow)
                 });
             }
+            self.stamp();
             self.provisionals.dialog.as_mut()
         } else {
             self.early_of(&open.request).map(|early| &mut early.dialog)
@@ -118,6 +119,7 @@ impl Session {
                     builder.add(HeaderName::Contact, &self.setting.contact);
                     builder.add(HeaderName::Allow, ALLOW);
                 }
+                builder.add(HeaderName::SessionId, self.across.session_id());
                 builder.add(HeaderName::Server, &self.setting.user_agent);
                 let packet = builder.finish_sdp(Some(body));
                 out.push(Out::Respond { server: open.server, status: 200, packet });

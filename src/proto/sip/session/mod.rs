@@ -6,6 +6,7 @@
 mod bye;
 mod client;
 mod early;
+mod identifier;
 mod info;
 mod modify;
 mod peer;
@@ -13,6 +14,7 @@ mod prack;
 mod refer;
 mod reliable;
 mod server;
+mod setting;
 #[cfg(test)]
 mod tests;
 mod timer;
@@ -32,9 +34,11 @@ use super::transport::{Dest, Flow};
 use crate::proto::time::Instant;
 use crate::proto::token::Tokens;
 
+pub use identifier::SessionIds;
 pub use info::Digit;
 pub use refer::{Referred, Replaces};
 pub use reliable::Reliable;
+pub use setting::{Invite, Setting};
 pub use timer::Refreshing;
 
 /// The methods that we serve, for `Allow`.
@@ -196,46 +200,6 @@ pub enum State {
     Over,
 }
 
-/// What a session is set up with.
-#[derive(Clone, Debug)]
-pub struct Setting {
-    /// Our Contact value on this leg.
-    pub contact: String,
-    /// `User-Agent` and `Server`.
-    pub user_agent: String,
-    /// The base timers.
-    pub timers: Timers,
-    /// What is asked of the session timer.
-    pub refreshing: Refreshing,
-    /// When provisional responses are reliable.
-    pub reliable: Reliable,
-    /// May the peer's INVITEs replace dialogs of ours?
-    pub replaces: bool,
-}
-
-/// An INVITE to send.
-#[derive(Clone, Debug)]
-pub struct Invite {
-    /// The Request-URI.
-    pub uri: String,
-    /// Preloaded routes, raw.
-    pub routes: Vec<String>,
-    /// The From value without tag.
-    pub from: String,
-    /// The To value.
-    pub to: String,
-    /// Max-Forwards: one less than on the other leg.
-    pub max_forwards: u8,
-    /// Further headers, such as P-Asserted-Identity.
-    pub headers: Vec<(HeaderName, String)>,
-    /// The offer.
-    pub body: Option<Vec<u8>>,
-    /// Where to.
-    pub dest: Dest,
-    /// Our account at the peer, if it may challenge us.
-    pub credentials: Option<Credentials>,
-}
-
 /// A request of the peer that waits for our final response.
 #[derive(Debug)]
 struct OpenServer {
@@ -331,12 +295,14 @@ pub struct Session {
     /// May it be sent INFO?
     peer_allows_info: bool,
     peer_reasons: Reasons,
+    across: identifier::Across,
 }
 
 impl Session {
     fn empty(setting: Setting, tokens: Tokens, state: State) -> Self {
         Self {
             timer: timer::Timer::new(setting.refreshing),
+            across: identifier::Across::new(setting.session_ids),
             advertises_reliable: setting.reliable == Reliable::WhenSupported,
             setting,
             tokens,
@@ -426,6 +392,7 @@ impl Session {
             }
             return;
         }
+        self.note_session_id(&open.request);
         if is_ack {
             return self.receive_ack(now, &open.request, out);
         }
@@ -472,6 +439,7 @@ impl Session {
         response: &Message,
         out: &mut Vec<Out>,
     ) {
+        self.note_session_id(response);
         if self.bye.as_ref().is_some_and(|(key, _)| *key == client) {
             return self.bye_answered(response, out);
         }
@@ -557,6 +525,10 @@ impl Session {
                 self.timer.add_to_success(&open.request, replaces, &mut builder);
             }
         }
+        if has_session && (101..300).contains(&status) {
+            self.across.add_to(&mut builder);
+        }
+        builder.add(HeaderName::SessionId, self.across.session_id());
         builder.add(HeaderName::Server, &self.setting.user_agent);
         for (name, value) in headers {
             builder.add(*name, value);

@@ -117,6 +117,7 @@ impl Session {
         builder.add(HeaderName::UserAgent, &self.setting.user_agent);
         builder.add(HeaderName::Supported, self.supported());
         self.timer.add_to_request(&mut builder);
+        self.across.add_to_sure(&mut builder);
         self.add_credentials(&Method::Invite, &uri, body.as_deref(), &mut builder);
         let client = ClientKey(self.tokens.next_u64());
         let request = builder.finish_sdp(body.as_deref());

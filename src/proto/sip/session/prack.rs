@@ -146,6 +146,7 @@ impl Session {
         let invite = self.invite.as_ref()?;
         let dialog = Dialog::from_response(response, &self.setting.contact, &invite.dest)?;
         let mut dialog = dialog.with_default_target(&invite.uri);
+        dialog.session_id = self.across.session_id();
         let early = self.early.iter().find(|early| early.dialog.remote_tag == dialog.remote_tag);
         if let Some(early) = early {
             dialog.count_on(&early.dialog);

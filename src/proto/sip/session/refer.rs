@@ -16,8 +16,8 @@ pub struct Referred {
     pub uri: Option<String>,
     /// Its `Replaces` header: an attended transfer (RFC 3891).
     pub replaces: Option<Replaces>,
-    /// The Referred-By header, raw (RFC 3892).
-    pub by: Option<String>,
+    /// Does it name who asks, in Referred-By (RFC 3892)? Who that is, is known better than it says.
+    pub is_referred: bool,
 }
 
 /// The dialog that an attended transfer replaces (RFC 3891 §3).
@@ -185,9 +185,9 @@ fn read(request: &Message) -> Result<Referred, u16> {
     if dialled.is_empty() && replaces.is_none() || !method.eq_ignore_ascii_case("INVITE") {
         return Err(403);
     }
-    let gruu = uri.params.has("gr").then(|| address.uri.to_owned());
-    let by = request.text(HeaderName::ReferredBy).map(std::borrow::Cow::into_owned);
-    Ok(Referred { dialled, uri: gruu, replaces, by })
+    let uri = uri.params.has("gr").then(|| address.uri.to_owned());
+    let is_referred = request.has(HeaderName::ReferredBy);
+    Ok(Referred { dialled, uri, replaces, is_referred })
 }
 
 /// A header that a URI asks to have in the request that it makes (RFC 3261 §19.1.1).

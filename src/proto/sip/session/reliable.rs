@@ -22,6 +22,16 @@ pub enum Reliable {
 }
 
 impl Reliable {
+    /// The word in the configuration.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::No => "no",
+            Self::WhenRequired => "when_required",
+            Self::WhenSupported => "when_supported",
+        }
+    }
+
     /// Is an INVITE that this peer sent answered reliably?
     fn is_for(self, request: &Message) -> bool {
         let requires = || request.lists(HeaderName::Require, "100rel");

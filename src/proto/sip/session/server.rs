@@ -17,6 +17,7 @@ impl Session {
         session.call_id = request.call_id().into_owned();
         session.local_tag.clone_from(&tag);
         session.note_allow(&request);
+        session.note_session_id(&request);
         session.has_offer = request.sdp().is_some();
         session.invite_cseq = request.cseq().number;
         session.provisionals = reliable::Provisionals::new(session.setting.reliable, &request);
@@ -67,6 +68,7 @@ impl Session {
         let made = || Dialog::from_request(&open.request, &open.tag, &self.setting.contact, flow);
         let Some(dialog) = early.or_else(made) else { return };
         self.dialog = Some(dialog);
+        self.stamp();
         self.state = State::Established;
         self.send_ok(now, &open, body, out);
     }
@@ -112,6 +114,7 @@ impl Session {
         out: &mut Vec<Out>,
     ) {
         let packet = self.response(open, 200, "OK", &[]).finish_sdp(body);
+        self.across.was_told();
         self.timer.accepted(now, &open.request);
         let timers = self.setting.timers;
         self.unacked = Some(Unacked {

@@ -8,6 +8,7 @@ fn session(owns_call_id: bool) -> Session {
         refreshing: Refreshing::default(),
         reliable: Reliable::default(),
         replaces: false,
+        session_ids: SessionIds::default(),
     };
     let mut session = Session::empty(setting, Tokens::new([7; 32]), State::Established);
     session.owns_call_id = owns_call_id;

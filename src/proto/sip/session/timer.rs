@@ -237,7 +237,7 @@ impl Session {
     }
 
     /// An UPDATE without a body: it changes nothing (RFC 4028 §7.4).
-    fn send_update(&mut self, out: &mut Vec<Out>) {
+    pub(super) fn send_update(&mut self, out: &mut Vec<Out>) {
         let Some(dialog) = self.dialog.as_mut() else { return };
         let Some(dest) = dialog.dest() else { return };
         let uri = dialog.request_uri();
@@ -245,6 +245,7 @@ impl Session {
         builder.add(HeaderName::UserAgent, &self.setting.user_agent);
         builder.add(HeaderName::Supported, self.supported());
         self.timer.add_to_request(&mut builder);
+        self.across.add_to_sure(&mut builder);
         self.add_credentials(&Method::Update, &uri, None, &mut builder);
         let client = ClientKey(self.tokens.next_u64());
         self.client = Some(OpenClient::new(client, Method::Update, None));

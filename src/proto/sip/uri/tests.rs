@@ -6,7 +6,7 @@ fn same(a: &str, b: &str) -> bool {
 
 /// Row 15: the comparison table of RFC 3261 §19.1.4.
 #[test]
-fn equality_follows_the_table_of_rfc_3261() {
+fn row_015_equality_follows_the_table_of_rfc_3261() {
     for (a, b) in [
         ("sip:%61lice@atlanta.com;transport=TCP", "sip:alice@AtLanTa.CoM;Transport=tcp"),
         ("sip:carol@chicago.com", "sip:carol@chicago.com;newparam=5"),
