@@ -238,6 +238,10 @@ fn open_switchboard(
             .collect();
         switchboard.restore(&aor, list);
     }
+    let services = store.load_services().map_err(|error| StartError::Open(error.to_string()))?;
+    for (extension, services) in services {
+        switchboard.restore_services(&extension, services);
+    }
     Ok(switchboard)
 }
 

@@ -259,6 +259,11 @@ impl SwitchboardTask {
                     Output::StartCall(start) => self.start_call(*start),
                     Output::ToCall(call, input) => self.tell_call(call, input),
                     Output::StoreBindings { aor, bindings } => self.store_bindings(aor, &bindings),
+                    Output::StoreServices { extension, services } => {
+                        if let Err(error) = self.tools.store.services_set(extension, services) {
+                            tracing::error!(%error, "what a phone switched is not stored");
+                        }
+                    }
                     Output::CutOff(source) => self.sip.cut_off(source),
                     Output::Event { kind, fields } => self.publish(kind, fields),
                 }

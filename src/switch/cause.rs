@@ -57,6 +57,12 @@ catalogue! {
     TESTED = "tested", 200, 16, None, false, "the test call was answered";
     /// The caller hung up before an answer.
     CANCELLED = "cancelled", 487, 16, None, false, "the caller gave up before an answer";
+    /// A service code was dialled, and did what it does.
+    SERVED = "served", 200, 16, None, false, "a service code";
+    /// The called phone has do-not-disturb on.
+    DO_NOT_DISTURB = "do_not_disturb", 486, 17, Called, false, "the called party does not want to be disturbed";
+    /// The called phone takes no calls whose number is withheld (RFC 5079).
+    ANONYMOUS_REJECTED = "anonymous_rejected", 433, 24, Called, false, "the called party takes no calls without a number";
     /// The called phone is busy (486, 600).
     BUSY = "busy", 486, 17, Called, false, "the called party is busy";
     /// The called party refused (603).

@@ -8,6 +8,7 @@ pub mod guard;
 pub mod health;
 pub mod identity;
 pub mod route;
+pub mod services;
 pub mod snapshot;
 pub mod subscriptions;
 pub mod switchboard;

@@ -21,6 +21,7 @@ pub use crate::switch::guard::GuardSettings;
 pub use crate::switch::health::Bounds as HealthBounds;
 pub use crate::switch::identity::Dialect;
 pub use crate::switch::route::caps::{CapsWish, DialSettings, Rights};
+pub use crate::switch::services::CodeSettings;
 
 /// A password; its `Debug` shows nothing.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -431,6 +432,8 @@ pub struct Snapshot {
     pub dial: DialSettings,
     /// `[emergency]`.
     pub emergency: EmergencySettings,
+    /// `[codes]`.
+    pub codes: CodeSettings,
     /// `[provisioning]`.
     pub provisioning: ProvisioningSettings,
     /// By extension.

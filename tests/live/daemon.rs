@@ -19,6 +19,7 @@ mod located;
 mod operator;
 mod provisioning;
 mod secure;
+mod services;
 mod tcp;
 mod thousand;
 

@@ -43,6 +43,7 @@ mod registrar;
 mod reliable;
 mod reliable_legs;
 mod replaces;
+mod services;
 mod session_timers;
 mod soak;
 mod subscriptions;

@@ -150,7 +150,10 @@ impl Board {
                 Output::ToCall(id, input) => {
                     self.with_call(id.0, |call, now, out| call.handle(now, *input, out));
                 }
-                Output::StoreBindings { .. } | Output::Event { .. } | Output::CutOff(_) => {}
+                Output::StoreBindings { .. }
+                | Output::Event { .. }
+                | Output::CutOff(_)
+                | Output::StoreServices { .. } => {}
             }
         }
     }

@@ -133,6 +133,11 @@ pub(super) enum PhoneVerb {
         #[arg(long)]
         secret: bool,
     },
+    /// Switch everything off that a phone has on by service codes: do-not-disturb, forwarding
+    Clear {
+        /// Its extension
+        extension: String,
+    },
     /// Write a new random password into phones.toml, and reload: devices that are registered are out at once
     ResetSecret {
         /// Its extension

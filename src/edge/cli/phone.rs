@@ -26,16 +26,11 @@ pub(super) fn run<W: Write>(
 ) -> Result<u8, CliError> {
     match verb {
         PhoneVerb::Show { extension, secret } => {
-            let mut client = Client::connect(&args.socket)?;
             let params = json!({ "extension": extension, "secret": secret });
-            let reply = client.call("phone.show", params)?;
-            let text = if args.json {
-                format!("{reply:#}\n")
-            } else {
-                show::phone(&typed::<PhoneDetail>(reply)?, out.paint)
-            };
-            out.to.write_all(text.as_bytes())?;
-            Ok(0)
+            shown(args, "phone.show", params, out)
+        }
+        PhoneVerb::Clear { extension } => {
+            shown(args, "phone.clear", json!({ "extension": extension }), out)
         }
         PhoneVerb::Provision { extension, new_token, print } => {
             let mut client = Client::connect(&args.socket)?;
@@ -62,6 +57,23 @@ pub(super) fn run<W: Write>(
             changed(edited, place, (extension, &secret, "has a new password"), args.json, out)
         }
     }
+}
+
+/// One phone, as it is after this.
+fn shown<W: Write>(
+    args: &Args,
+    method: &str,
+    params: Value,
+    out: &mut Out<W>,
+) -> Result<u8, CliError> {
+    let reply = Client::connect(&args.socket)?.call(method, params)?;
+    let text = if args.json {
+        format!("{reply:#}\n")
+    } else {
+        show::phone(&typed::<PhoneDetail>(reply)?, out.paint)
+    };
+    out.to.write_all(text.as_bytes())?;
+    Ok(0)
 }
 
 /// The password that was given, or a random one.

@@ -97,6 +97,8 @@ pub(super) fn phone(phone: &PhoneDetail, paint: Paint) -> String {
         calls => format!("on {calls} call{}", if calls == 1 { "" } else { "s" }),
     };
     line("state", &format!("{registered}, {calls}"));
+    let services = phone.services.join(", ");
+    line("services", if services.is_empty() { "none" } else { &services });
     line("domain", phone.domain.as_deref().unwrap_or(unset));
     line("user", &phone.user);
     line("password", phone.secret.as_deref().unwrap_or(hidden));

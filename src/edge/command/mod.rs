@@ -47,6 +47,11 @@ pub enum Command {
         /// A file to show; the empty name is the main one.
         file: Option<String>,
     },
+    /// Switches everything off that a phone has on by service codes: [`reply::PhoneDetail`].
+    PhoneClear {
+        /// Which.
+        extension: String,
+    },
     /// A list of [`reply::TrunkRow`].
     Trunks,
     /// One trunk with everything that decides whether a call by it works: [`reply::TrunkDetail`].
@@ -112,6 +117,7 @@ const METHODS: &[(&str, &[&str])] = &[
     ("phones.list", &[]),
     ("phone.show", &["extension", "secret"]),
     ("phone.provision", &["extension", "new_token", "file"]),
+    ("phone.clear", &["extension"]),
     ("trunks.list", &[]),
     ("trunk.explain", &["trunk"]),
     ("trunk.test", &["trunk", "number"]),
@@ -153,6 +159,7 @@ impl Command {
                 is_new: params.flag("new_token")?.unwrap_or(false),
                 file: params.file("file")?,
             },
+            "phone.clear" => Self::PhoneClear { extension: params.party("extension")? },
             "trunks.list" => Self::Trunks,
             "trunk.test" => {
                 Self::TrunkTest { trunk: params.name("trunk")?, number: params.party("number")? }

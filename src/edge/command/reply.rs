@@ -105,6 +105,8 @@ pub struct PhoneDetail {
     pub is_registered: bool,
     /// Its dialogs, ringing or talking, on all its devices.
     pub calls: u64,
+    /// What it has switched on by service codes, in words.
+    pub services: Vec<String>,
     /// Its devices; what each calls itself is its brand, model and firmware.
     pub contacts: Vec<ContactRow>,
     /// The SIP domain; absent while `[provisioning]` does not say where phones register.

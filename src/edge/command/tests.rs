@@ -30,6 +30,11 @@ fn every_method_becomes_its_command() {
                 file: Some(String::new()),
             },
         ),
+        (
+            "phone.clear",
+            json!({"extension": "1001"}),
+            Command::PhoneClear { extension: "1001".into() },
+        ),
         ("trunks.list", json!([]), Command::Trunks),
         (
             "trunk.test",
@@ -74,7 +79,7 @@ fn every_method_becomes_its_command() {
         assert_eq!(read(method, params), Ok(command), "{method}");
     }
     let tested = METHODS.len();
-    assert_eq!(tested, 18, "a new method needs a line above");
+    assert_eq!(tested, 19, "a new method needs a line above");
 }
 
 #[test]

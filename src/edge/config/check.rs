@@ -10,7 +10,7 @@ use super::settings::Settings;
 use super::source::{Marked, Report, Spot, Wrong};
 use super::tables::{PhoneDraft, RouteDraft};
 use super::trunk::TrunkDraft;
-use super::{protect, provision, value};
+use super::{codes, protect, provision, value};
 use crate::proto::sip::transport::DEFAULT_PORT;
 use crate::switch::identity::{FromUser, NumberForm};
 use crate::switch::snapshot::{
@@ -32,6 +32,7 @@ pub(super) fn check(report: &mut Report, drafts: &Drafts) {
     numbers(report, drafts);
     routes(report, drafts);
     protect::check(report, drafts, &trunk_names(drafts));
+    codes::check(report, &drafts.settings, &extensions(drafts));
     provision::check(report, drafts);
 }
 
@@ -469,6 +470,7 @@ pub(super) fn snapshot(drafts: Drafts) -> Snapshot {
         guard: drafts.settings.guard,
         dial: drafts.settings.dial,
         emergency: drafts.settings.emergency,
+        codes: drafts.settings.codes,
         provisioning: drafts.settings.provisioning,
     }
 }

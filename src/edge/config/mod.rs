@@ -1,6 +1,7 @@
 //! Configuration: files to one checked snapshot, all mistakes at once, and the plan of a reload.
 
 mod check;
+mod codes;
 mod decode;
 mod diagnostic;
 pub mod edit;

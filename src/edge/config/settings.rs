@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::codes::CODES;
 use super::item::{Given, Item};
 use super::protect::{DIAL, EMERGENCY, GUARD, list};
 use super::provision::PROVISIONING;
@@ -12,8 +13,8 @@ use super::source::{Marked, Spot, Wrong};
 use super::value;
 use crate::proto::sip::auth::digest::Algorithm;
 use crate::switch::snapshot::{
-    DialSettings, EmergencySettings, GuardSettings, Limits, Listen, MediaSettings, OtherFrom,
-    ProvisioningSettings, SipSettings,
+    CodeSettings, DialSettings, EmergencySettings, GuardSettings, Limits, Listen, MediaSettings,
+    OtherFrom, ProvisioningSettings, SipSettings,
 };
 
 /// The control socket unless the configuration or the command line says otherwise.
@@ -45,6 +46,7 @@ pub(super) struct Settings {
     pub(super) provisioning: ProvisioningSettings,
     /// Where each of `emergency.trunks` stands.
     pub(super) emergency_trunks_at: Vec<Spot>,
+    pub(super) codes: CodeSettings,
     /// Where the services in `[emergency]` stand.
     pub(super) services_at: Vec<Spot>,
     /// Where each of `sip.listen` stands.
@@ -78,6 +80,7 @@ pub(super) static SECTIONS: &[Section] = &[
     ("guard", GUARD),
     ("dial", DIAL),
     ("emergency", EMERGENCY),
+    ("codes", CODES),
     ("provisioning", PROVISIONING),
 ];
 

@@ -28,6 +28,7 @@ use super::command::reply::{CallDetail, RecordRow};
 use super::provisioning::StoredToken;
 use crate::proto::time::Wall;
 use crate::switch::cdr::record::{Began, CallId, Record};
+use crate::switch::services::PhoneServices;
 
 /// The database's name inside the state directory.
 const DATABASE: &str = "tandem.db";
@@ -229,6 +230,28 @@ impl Store {
         token: Option<StoredToken>,
     ) -> Result<(), StoreError> {
         self.inner.queue.push(Op::Token(extension, token))
+    }
+
+    /// Keeps what a phone has switched on.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Full`]; after a restart the phone has what it had before.
+    pub fn services_set(
+        &self,
+        extension: String,
+        services: PhoneServices,
+    ) -> Result<(), StoreError> {
+        self.inner.queue.push(Op::Services(extension, services))
+    }
+
+    /// What phones have switched on, by extension. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database cannot be read.
+    pub fn load_services(&self) -> Result<HashMap<String, PhoneServices>, StoreError> {
+        read::services(&self.reader())
     }
 
     /// Waits until everything handed over so far is on disk. Blocks: not for async tasks.

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::{StoreError, StoreStats, StoredBinding};
 use crate::edge::provisioning::StoredToken;
 use crate::switch::cdr::record::{Began, Record};
+use crate::switch::services::PhoneServices;
 
 /// Operations that wait for the writer. When full, further ones go to the overflow, so that a
 /// caller neither waits nor loses a record.
@@ -25,6 +26,8 @@ pub(super) enum Op {
     Bindings(String, Vec<StoredBinding>),
     /// The token of a phone, or that it has none any more.
     Token(String, Option<StoredToken>),
+    /// What a phone has switched on: all of it.
+    Services(String, PhoneServices),
     /// Answered once everything before it is on disk.
     Flush(SyncSender<()>),
     Stop,

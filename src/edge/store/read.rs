@@ -11,6 +11,7 @@ use crate::edge::command::reply::{CallDetail, CallRow, RecordRow, rfc3339, secon
 use crate::edge::provisioning::StoredToken;
 use crate::proto::time::Wall;
 use crate::switch::cdr::record::CallId;
+use crate::switch::services::PhoneServices;
 
 /// Records in one answer, whatever is asked for: an answer is one line of the control protocol.
 pub(super) const RECORDS_MAX: usize = 1000;
@@ -154,6 +155,27 @@ pub(super) fn tokens(connection: &Connection) -> Result<HashMap<String, StoredTo
     let mut select = connection.prepare("SELECT extension, mac, token FROM phone_token")?;
     let rows = select.query_map([], |row| {
         Ok((row.get(0)?, StoredToken { mac: row.get(1)?, token: row.get(2)? }))
+    })?;
+    rows.map(|row| row.map_err(StoreError::from)).collect()
+}
+
+/// What phones have switched on.
+pub(super) fn services(
+    connection: &Connection,
+) -> Result<HashMap<String, PhoneServices>, StoreError> {
+    let mut select = connection.prepare(
+        "SELECT extension, dnd, forward_all, forward_busy, forward_no_answer, reject_anonymous
+         FROM phone_service",
+    )?;
+    let rows = select.query_map([], |row| {
+        let services = PhoneServices {
+            dnd: row.get(1)?,
+            forward_all: row.get(2)?,
+            forward_busy: row.get(3)?,
+            forward_no_answer: row.get(4)?,
+            reject_anonymous: row.get(5)?,
+        };
+        Ok((row.get(0)?, services))
     })?;
     rows.map(|row| row.map_err(StoreError::from)).collect()
 }

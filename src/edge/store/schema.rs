@@ -67,6 +67,16 @@ CREATE TABLE phone_token (
 ALTER TABLE journal ADD COLUMN withheld INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE record ADD COLUMN withheld INTEGER NOT NULL DEFAULT 0;
 ",
+    "
+CREATE TABLE phone_service (
+    extension TEXT PRIMARY KEY,
+    dnd INTEGER NOT NULL,
+    forward_all TEXT,
+    forward_busy TEXT,
+    forward_no_answer TEXT,
+    reject_anonymous INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// The version that this daemon writes.

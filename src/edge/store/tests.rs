@@ -8,6 +8,7 @@ use crate::switch::cause;
 use crate::switch::cdr::record::{
     Direction, HungUpBy, LegRecord, Segment, SegmentKind, TimelineEntry,
 };
+use crate::switch::services::PhoneServices;
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -282,7 +283,7 @@ fn a_database_of_a_newer_daemon_is_left_alone() {
     let raw = Connection::open(dir.0.join(DATABASE)).unwrap();
     raw.pragma_update(None, "user_version", 99).unwrap();
     let error = Store::open(&dir.0).unwrap_err();
-    assert!(matches!(error, StoreError::TooNew { found: 99, known: 3 }), "{error}");
+    assert!(matches!(error, StoreError::TooNew { found: 99, known: 4 }), "{error}");
 }
 
 /// Records of a daemon that did not know of withheld callers say that none was.
@@ -297,6 +298,7 @@ fn a_database_of_an_older_daemon_is_brought_up_to_date() {
     for table in ["journal", "record"] {
         raw.execute_batch(&format!("ALTER TABLE {table} DROP COLUMN withheld")).unwrap();
     }
+    raw.execute_batch("DROP TABLE phone_service").unwrap();
     raw.pragma_update(None, "user_version", 2).unwrap();
     drop(raw);
     let store = Store::open(&dir.0).unwrap();
@@ -342,4 +344,23 @@ fn a_phones_token_survives_a_crash_and_a_void_one_does_not() {
     let again = Store::open(&copy.0).unwrap();
     let tokens = again.load_tokens().unwrap();
     assert_eq!(tokens, HashMap::from([("1001".to_owned(), token(None, "second"))]));
+}
+
+#[test]
+fn what_a_phone_has_switched_on_survives_a_crash() {
+    let dir = Dir::new();
+    let store = Store::open(&dir.0).unwrap();
+    let on = PhoneServices {
+        dnd: true,
+        forward_busy: Some("+8613800138000".to_owned()),
+        ..PhoneServices::default()
+    };
+    store.services_set("1001".to_owned(), PhoneServices::default()).unwrap();
+    store.services_set("1001".to_owned(), on.clone()).unwrap();
+    store.services_set("1002".to_owned(), on.clone()).unwrap();
+    store.services_set("1002".to_owned(), PhoneServices::default()).unwrap();
+    store.flush(SOON).unwrap();
+    let copy = dir.after_a_crash();
+    let again = Store::open(&copy.0).unwrap();
+    assert_eq!(again.load_services().unwrap(), HashMap::from([("1001".to_owned(), on)]));
 }

@@ -16,6 +16,7 @@ use crate::edge::provisioning::StoredToken;
 use crate::proto::time::Wall;
 use crate::switch::cause;
 use crate::switch::cdr::record::{Began, HungUpBy, Record, SegmentKind};
+use crate::switch::services::PhoneServices;
 
 /// Operations in one transaction: enough that its cost vanishes, few enough that a flush is quick.
 const BATCH_MAX: usize = 500;
@@ -136,7 +137,11 @@ impl Writer {
             match op {
                 Op::Flush(waits) => waiting.push(waits),
                 Op::Stop => {}
-                Op::Began(_) | Op::Ended(_) | Op::Bindings(..) | Op::Token(..) => written += 1,
+                Op::Began(_)
+                | Op::Ended(_)
+                | Op::Bindings(..)
+                | Op::Token(..)
+                | Op::Services(..) => written += 1,
             }
         }
         self.backlog.done.fetch_add(done, Relaxed);
@@ -183,8 +188,36 @@ fn write(transaction: &Transaction<'_>, op: &Op) -> rusqlite::Result<i64> {
         Op::Token(extension, token) => {
             token_row(transaction, extension, token.as_ref()).map(|()| 0)
         }
+        Op::Services(extension, services) => {
+            services_row(transaction, extension, services).map(|()| 0)
+        }
         Op::Flush(_) | Op::Stop => Ok(0),
     }
+}
+
+fn services_row(
+    transaction: &Transaction<'_>,
+    extension: &str,
+    services: &PhoneServices,
+) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached("DELETE FROM phone_service WHERE extension = ?1")?
+        .execute([extension])?;
+    if services.is_plain() {
+        return Ok(());
+    }
+    let sql = "INSERT INTO phone_service
+               (extension, dnd, forward_all, forward_busy, forward_no_answer, reject_anonymous)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    transaction.prepare_cached(sql)?.execute(params![
+        extension,
+        services.dnd,
+        services.forward_all,
+        services.forward_busy,
+        services.forward_no_answer,
+        services.reject_anonymous,
+    ])?;
+    Ok(())
 }
 
 fn token_row(

@@ -36,6 +36,10 @@ impl SwitchboardTask {
                 let reply = self.phone_shown(&extension, with_secret);
                 request.answer(reply);
             }
+            Command::PhoneClear { extension } => {
+                let reply = self.phone_cleared(&extension);
+                request.answer(reply);
+            }
             Command::PhoneProvision { extension, is_new, file } => {
                 self.phone_provision(&extension, (is_new, file.as_deref()), request);
             }

@@ -78,6 +78,12 @@ impl SwitchboardTask {
             name: phone.name.clone(),
             is_registered: !contacts.is_empty(),
             calls: self.switchboard.subscriptions().on_the_line(extension) as u64,
+            services: self
+                .switchboard
+                .services()
+                .get(extension)
+                .map(|services| services.words())
+                .unwrap_or_default(),
             contacts: contacts.into_iter().map(|binding| contact_row(binding, now)).collect(),
             domain: values.as_ref().map(|values| values.domain().to_owned()),
             user: extension.to_owned(),
@@ -90,6 +96,13 @@ impl SwitchboardTask {
             has_url: url.is_some(),
             url: url.filter(|_| with_secret),
         })
+    }
+
+    pub(super) fn phone_cleared(&mut self, extension: &str) -> Result<PhoneDetail, CommandError> {
+        if !self.switchboard.clear_services(extension, &mut self.out) {
+            return Err(CommandError::NoSuchPhone(extension.to_owned()));
+        }
+        self.phone_shown(extension, false)
     }
 
     /// The address of a phone's files, if it has a token.

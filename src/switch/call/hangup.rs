@@ -26,7 +26,11 @@ impl Call {
                 self.note(now, &label, "leg.hung_up", "hung up");
                 // The first phone of an operator's call may go before the second one answers.
                 let is_answered = self.answered.is_some();
-                let cause = if is_answered { &cause::NORMAL } else { &cause::CANCELLED };
+                let cause = match (self.is_service, is_answered) {
+                    (true, _) => &cause::SERVED,
+                    (_, true) => &cause::NORMAL,
+                    (_, false) => &cause::CANCELLED,
+                };
                 let told = self.leg(at).and_then(|leg| leg.session.peer_reasons().q850);
                 self.told_q850 = told.map(|q850| (cause.key, q850));
                 self.fail(now, cause, None, by, out);

@@ -57,6 +57,8 @@ pub struct Target {
     pub ring_timeout: Duration,
     /// How long it may stay silent before the next group is tried.
     pub try_timeout: Option<Duration>,
+    /// Where the phone sends calls that find it busy, and those that it does not answer.
+    pub forwards: [Option<String>; 2],
     /// Another flow of the same device, for when this one turns out to be broken (RFC 5626 §5.3).
     pub next_flow: Option<Box<Target>>,
 }
@@ -114,6 +116,8 @@ pub struct Start {
     pub remark: Option<(&'static str, String)>,
     /// Who calls, as the called side is shown it.
     pub caller: Shown,
+    /// Was a service code dialled? Then it is answered here, and ends by itself.
+    pub is_service: bool,
     /// Does it go to an emergency number? Then every trunk is tried, whatever the one before answered.
     pub is_emergency: bool,
 }

@@ -44,6 +44,8 @@ pub struct Leg {
     pub(super) place: Place,
     /// Was it told what came of that?
     pub(super) is_counted: bool,
+    /// Where its phone sends calls that find it busy, and those that it does not answer.
+    pub(super) forwards: [Option<String>; 2],
     /// Another flow of the same device.
     pub(super) next_flow: Option<Box<Target>>,
     /// Did it answer anything at all?
@@ -77,6 +79,7 @@ impl Leg {
             status: 0,
             invite: None,
             place: None,
+            forwards: [None, None],
             next_flow: None,
             is_counted: false,
             has_answered_anything: false,

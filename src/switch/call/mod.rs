@@ -141,6 +141,7 @@ pub struct Call {
     told_q850: Option<(&'static str, u8)>,
     /// The caller said that its call was answered on another device.
     is_answered_elsewhere: bool,
+    is_service: bool,
     is_emergency: bool,
     ring_deadline: Option<Instant>,
     try_deadline: Option<Instant>,
@@ -198,6 +199,7 @@ impl Call {
             elsewhere: redirect::Elsewhere::default(),
             told_q850: None,
             is_answered_elsewhere: false,
+            is_service: start.is_service,
             is_emergency: start.is_emergency,
             ring_deadline: None,
             try_deadline: None,
@@ -320,7 +322,12 @@ impl Call {
             self.ring_expired(now, out);
         }
         if is_due(&mut self.test_deadline) {
-            self.fail(now, &crate::switch::cause::TESTED, None, HungUpBy::Operator, out);
+            let (cause, by) = if self.is_service {
+                (&crate::switch::cause::SERVED, HungUpBy::System)
+            } else {
+                (&crate::switch::cause::TESTED, HungUpBy::Operator)
+            };
+            self.fail(now, cause, None, by, out);
         }
         if is_due(&mut self.close_deadline) {
             self.media = Media::Closed;

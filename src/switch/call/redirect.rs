@@ -59,6 +59,32 @@ impl Call {
         self.goes_elsewhere(now, &label, out)
     }
 
+    /// A phone sends calls of this kind elsewhere: `index` is the branch that told, the last that rang. False if it does
+    /// not.
+    pub(super) fn forward(
+        &mut self,
+        now: Instant,
+        index: usize,
+        reason: Reason,
+        out: &mut Vec<Output>,
+    ) -> bool {
+        let Some(leg) = self.branches.get(index) else { return false };
+        let [busy, no_answer] = &leg.forwards;
+        let to = if reason == Reason::UserBusy { busy } else { no_answer };
+        let others_ring = self.branches.iter().enumerate().any(|(other, leg)| {
+            other != index && reason == Reason::UserBusy && leg.session.state() == State::Outgoing
+        });
+        let (Some(number), false, None) = (to.clone(), others_ring, self.winner) else {
+            return false;
+        };
+        let (key, label) = (leg.key(), leg.label.clone());
+        if self.elsewhere.been.is_empty() {
+            self.elsewhere.been.push(self.dialled.clone());
+        }
+        self.elsewhere.next.push_front((number, key, reason));
+        self.goes_elsewhere(now, &label, out)
+    }
+
     /// Rings the next number that the call was sent to, if there is one that it has not been at.
     pub(super) fn goes_elsewhere(
         &mut self,

@@ -6,6 +6,10 @@ use crate::proto::sip::session::{Invite, State};
 use crate::switch::cause;
 use crate::switch::cdr::record::{Direction, SegmentKind};
 use crate::switch::health::Outcome;
+use crate::switch::identity::Reason;
+
+/// How long the answer to a service code lasts: as long as a display needs to be read.
+const SERVED_FOR: Duration = Duration::from_secs(2);
 
 impl Call {
     pub(super) fn setup(
@@ -131,7 +135,31 @@ impl Call {
             return self.ring_first(now, out);
         }
         self.apply_media(At::A, out);
+        if self.is_service {
+            return self.serve(now, out);
+        }
         self.ring_next_group(now, out);
+    }
+
+    /// A service code did what it does: the phone hears that by an answer, and is let go.
+    fn serve(&mut self, now: Instant, out: &mut Vec<Output>) {
+        let (is_late, Some(at)) = (self.is_late, self.media_address(At::A)) else { return };
+        let Some(leg) = &mut self.a else { return };
+        let body = if is_late {
+            Ok(leg.negotiator.late_offer_to_peer(None, at))
+        } else {
+            leg.negotiator.answer_locally(at)
+        };
+        match body {
+            Ok(body) => {
+                self.on_session(now, At::A, out, |session, sip| {
+                    session.accept(now, Some(&body), sip)
+                });
+                self.apply_media(At::A, out);
+                self.test_deadline = Some(now + SERVED_FOR);
+            }
+            Err(refusal) => self.refuse_media(now, refusal, out),
+        }
     }
 
     /// Rings the next group, or fails with the best refusal when there is none.
@@ -230,6 +258,7 @@ impl Call {
         );
         leg.place = place;
         leg.next_flow = target.next_flow;
+        leg.forwards = target.forwards;
         for item in sip {
             if let session::Out::Send { client, dest, method, request } = item {
                 self.note(now, &leg.label, "sip.out", format!("{method} to {dest}"));
@@ -350,6 +379,9 @@ impl Call {
         let is_its_fault = matches!(status, 408 | 500..=599);
         self.count(index, if is_its_fault { Outcome::Failed } else { Outcome::Unanswered }, out);
         self.note_refusal(now, index, cause, status, reason);
+        if matches!(status, 486 | 600) && self.forward(now, index, Reason::UserBusy, out) {
+            return;
+        }
         if status >= 600 {
             // Nobody else is to be asked (RFC 3261 §16.7 step 5).
             self.groups.clear();
@@ -480,6 +512,10 @@ impl Call {
     pub(super) fn ring_expired(&mut self, now: Instant, out: &mut Vec<Output>) {
         self.note(now, "", "call.no_answer", "nobody answered in time");
         self.cancel_branches(now, None, &cause::NO_ANSWER, out);
+        let last = self.branches.len().checked_sub(1);
+        if last.is_some_and(|index| self.forward(now, index, Reason::NoAnswer, out)) {
+            return;
+        }
         self.give_up(now, &cause::NO_ANSWER, None, HungUpBy::System, out);
     }
 

@@ -46,16 +46,17 @@ impl Switchboard {
         if is_open && self.is_replacing(now, &origin, &caller, &asked, out) {
             return;
         }
-        let Planned { plan, charges, remark, is_emergency } = match allowed.and(Ok(served)) {
+        let decided = match allowed.and(Ok(served)) {
             Err(cause) => Planned::refused(cause),
             Ok(Err((cause, why))) => {
                 Planned { remark: Some(("call.unserved", why)), ..Planned::refused(cause) }
             }
             Ok(Ok(())) if max_forwards == 0 => Planned::refused(&cause::LOOP),
-            Ok(Ok(())) => self.planned(now, &origin, &caller, &dialled, out),
+            Ok(Ok(())) => self.decided(now, &origin, (&caller, &dialled), &asked.request, out),
         };
+        let Planned { plan, charges, remark, is_emergency, is_service } = decided;
         let remark = remark.or_else(|| unrecorded(refused.flatten()));
-        let is_sips = !is_emergency && is_sips(&asked.request);
+        let is_sips = !is_emergency && !is_service && is_sips(&asked.request);
         let plan = plan.and_then(|plan| if is_sips { only_secure(plan) } else { Ok(plan) });
         let plan = plan.and_then(|plan| self.only_device(now, device.as_ref(), plan));
         let plan = plan.and_then(|plan| share_breadth(plan, &asked.request));
@@ -86,10 +87,28 @@ impl Switchboard {
             user_agent: self.user_agent.clone(),
             max_forwards: max_forwards.saturating_sub(1),
             remark,
+            is_service,
             is_emergency,
             caller: caller.shown.clone(),
         };
         self.start_call(call, caller, start, out);
+    }
+
+    /// What becomes of a call that may be placed: a service code is served, a number is planned.
+    fn decided(
+        &mut self,
+        now: Instant,
+        origin: &Origin,
+        (caller, dialled): (&Caller, &str),
+        request: &Message,
+        out: &mut Vec<Output>,
+    ) -> Planned {
+        let may_serve = !self.is_emergency(request);
+        match may_serve.then(|| self.serve_code(origin, dialled, out)).flatten() {
+            Some(Ok(plan)) => Planned::served(plan),
+            Some(Err(cause)) => Planned::refused(cause),
+            None => self.planned(now, origin, caller, dialled, out),
+        }
     }
 
     /// Places a call for an operator: the phone `from` rings first, or answers by itself where that is asked for, then
@@ -123,7 +142,7 @@ impl Switchboard {
         let Some(target) = first.first() else { return Err(OriginateError::NotRegistered) };
         let media_ip = target.media_ip;
         let origin = Origin::Operator(from.to_owned());
-        let Planned { plan, charges, remark, is_emergency } =
+        let Planned { plan, charges, remark, is_emergency, .. } =
             self.planned(now, &origin, &caller, to, out);
         let call = self.new_call_id(now);
         self.calls.insert(call, CallEntry::default());
@@ -142,6 +161,7 @@ impl Switchboard {
             user_agent: self.user_agent.clone(),
             max_forwards: 70,
             remark,
+            is_service: false,
             is_emergency,
             caller: caller.shown.clone(),
         };

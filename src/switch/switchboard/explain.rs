@@ -113,6 +113,7 @@ impl Switchboard {
             user_agent: self.user_agent.clone(),
             max_forwards: 70,
             remark: None,
+            is_service: false,
             is_emergency: false,
             caller: caller.shown.clone(),
         };

@@ -143,16 +143,7 @@ impl Switchboard {
             None => (&wanted.dialled, None),
         };
         let origin = Origin::Phone(extension.clone());
-        let goes_inside = self.snapshot.phone(dialled).is_some() || {
-            let inner = self.plan(now, &origin, &shown, dialled);
-            inner.is_ok_and(|plan| !plan.groups.iter().flatten().any(|target| target.is_trunk))
-        };
-        let caller = if goes_inside {
-            shown
-        } else {
-            let original = Some(Box::new(shown.shown));
-            Caller { original, diverted: shown.diverted, user_to_user: shown.user_to_user, ..own }
-        };
+        let caller = self.as_seen_there(now, &origin, (shown, own), dialled);
         let mut planned = self.planned(now, &origin, &caller, dialled, out);
         if let (Why::Transferred { is_told: true }, Ok(plan)) = (&wanted.why, &mut planned.plan) {
             for target in plan.groups.iter_mut().flatten() {
@@ -170,8 +161,27 @@ impl Switchboard {
         to_call(call, call::Input::Located(plan), out);
     }
 
+    /// Who is shown where a phone sends a call: inside whoever calls, outside the phone itself.
+    pub(super) fn as_seen_there(
+        &mut self,
+        now: Instant,
+        origin: &Origin,
+        (shown, own): (Caller, Caller),
+        dialled: &str,
+    ) -> Caller {
+        let goes_inside = self.snapshot.phone(dialled).is_some() || {
+            let inner = self.plan(now, origin, &shown, dialled);
+            inner.is_ok_and(|plan| !plan.groups.iter().flatten().any(|target| target.is_trunk))
+        };
+        if goes_inside {
+            return shown;
+        }
+        let original = Some(Box::new(shown.shown));
+        Caller { original, diverted: shown.diverted, user_to_user: shown.user_to_user, ..own }
+    }
+
     /// An extension as a caller, with its name if it has one.
-    fn named(&self, extension: &str) -> Caller {
+    pub(super) fn named(&self, extension: &str) -> Caller {
         let phone = self.snapshot.phone(extension);
         let mut caller = Caller::new(extension, phone.map_or("", |phone| phone.name.as_str()));
         caller.shown.is_withheld = phone.is_some_and(|phone| phone.withhold);

@@ -23,11 +23,29 @@ pub(super) struct Planned {
     /// For the timeline: a cap, or a record that stands for several.
     pub(super) remark: Option<(&'static str, String)>,
     pub(super) is_emergency: bool,
+    /// It is a service code, and rings nobody.
+    pub(super) is_service: bool,
 }
 
 impl Planned {
     pub(super) const fn refused(cause: &'static Cause) -> Self {
-        Self { plan: Err(cause), charges: Vec::new(), remark: None, is_emergency: false }
+        Self {
+            plan: Err(cause),
+            charges: Vec::new(),
+            remark: None,
+            is_emergency: false,
+            is_service: false,
+        }
+    }
+
+    pub(super) const fn served(plan: Plan) -> Self {
+        Self {
+            plan: Ok(plan),
+            charges: Vec::new(),
+            remark: None,
+            is_emergency: false,
+            is_service: true,
+        }
     }
 }
 
@@ -41,9 +59,18 @@ impl Switchboard {
         dialled: &str,
         out: &mut Vec<Output>,
     ) -> Planned {
+        let on = match self.sent_on(now, origin, caller, dialled) {
+            Ok(on) => on,
+            Err((cause, why)) => {
+                return Planned { remark: Some(("call.unserved", why)), ..Planned::refused(cause) };
+            }
+        };
+        let (origin, caller, dialled) = (&on.origin, &on.caller, on.dialled.as_str());
         let plan = self.plan(now, origin, caller, dialled);
         let is_emergency = route::emergency(&self.snapshot, origin, dialled).is_some();
-        let mut planned = Planned { plan, charges: Vec::new(), remark: None, is_emergency };
+        let remark = on.remark.map(|words| ("call.forwarded", words));
+        let mut planned =
+            Planned { plan, charges: Vec::new(), remark, is_emergency, is_service: false };
         let (Origin::Phone(extension) | Origin::Operator(extension)) = origin else {
             return planned;
         };
@@ -95,6 +122,19 @@ impl Switchboard {
             Some(cap) => Err((&cause::CAP_REACHED, format!("{extension} has had {cap}"))),
             None => Ok(()),
         }
+    }
+
+    /// Is the class of this number open to a phone, whatever it has talked?
+    pub(super) fn is_class_open(
+        &self,
+        extension: &str,
+        number: &str,
+    ) -> Result<(), &'static Cause> {
+        let Some(class) = route::class(&self.snapshot, number) else { return Ok(()) };
+        let rights = self.snapshot.phone(extension).map(|phone| &phone.rights);
+        let own = rights.and_then(|rights| rights.allow.as_deref());
+        let is_open = own.unwrap_or(&self.snapshot.dial.allow).contains(&class);
+        if is_open { Ok(()) } else { Err(&cause::CLASS_CLOSED) }
     }
 
     /// Takes trunks out of the plan that may carry no more of this class; says which.

@@ -19,6 +19,7 @@ mod probes;
 mod publish;
 mod register;
 mod replaces;
+mod services;
 mod strays;
 mod subscribe;
 mod targets;
@@ -48,6 +49,7 @@ use crate::switch::guard::{Guard, GuardCounts, Source};
 use crate::switch::health::Healths;
 use crate::switch::identity::Caller;
 use crate::switch::route::caps::{Meter, Whose};
+use crate::switch::services::PhoneServices;
 use crate::switch::snapshot::Snapshot;
 use crate::switch::subscriptions::Subscriptions;
 
@@ -84,6 +86,13 @@ pub enum Output {
         aor: String,
         /// All of them.
         bindings: Vec<Binding>,
+    },
+    /// What a phone has switched on is this now.
+    StoreServices {
+        /// The phone.
+        extension: String,
+        /// All of it.
+        services: PhoneServices,
     },
     /// Close the connections that this source made: it is banned.
     CutOff(Source),
@@ -179,6 +188,9 @@ pub struct Switchboard {
     probes: probes::Probes,
     /// What calls tell of trunks.
     healths: Healths,
+    /// What phones have switched on; none of those with nothing. In order, so that the same inputs give the same
+    /// outputs.
+    services: BTreeMap<String, PhoneServices>,
     /// Peers that are configured by name.
     peers: peers::Peers,
     /// Sessions that nobody wanted any more, latest last: transaction and the peer's tag.
@@ -236,6 +248,7 @@ impl Switchboard {
             registrants: BTreeMap::new(),
             probes: probes::Probes::default(),
             healths: Healths::default(),
+            services: BTreeMap::new(),
             peers: peers::Peers::default(),
             strays: VecDeque::new(),
             ended: VecDeque::new(),
@@ -263,6 +276,7 @@ impl Switchboard {
         self.sync_peers(now);
         self.sync_probes(now);
         self.healths.configure(|name| self.snapshot.trunk(name).is_some());
+        self.sync_services(out);
         self.guard_reloaded(out);
         self.subscriptions_reloaded(now, &old, out);
         let mut gone: Vec<_> = self

@@ -59,7 +59,13 @@ impl Switchboard {
         caller: &Caller,
     ) -> Vec<Target> {
         let Some(phone) = self.snapshot.phone(extension) else { return Vec::new() };
-        let ring_timeout = phone.ring_timeout.unwrap_or(self.snapshot.sip.ring_timeout);
+        let mut ring_timeout = phone.ring_timeout.unwrap_or(self.snapshot.sip.ring_timeout);
+        let own = self.services.get(extension);
+        let forwards = own
+            .map_or([None, None], |own| [own.forward_busy.clone(), own.forward_no_answer.clone()]);
+        if forwards[1].is_some() {
+            ring_timeout = ring_timeout.min(self.snapshot.codes.no_answer);
+        }
         let realm = &self.snapshot.sip.realm;
         let bindings = self.registrar.bindings(extension, now);
         let targets = bindings
@@ -83,6 +89,7 @@ impl Switchboard {
                     credentials: None,
                     ring_timeout,
                     try_timeout: None,
+                    forwards: forwards.clone(),
                     next_flow: None,
                     dest,
                 }
@@ -152,6 +159,7 @@ impl Switchboard {
                     credentials: account.clone().map(Credentials::new),
                     ring_timeout: trunk.ring_timeout.unwrap_or(self.snapshot.sip.ring_timeout),
                     try_timeout: Some(trunk.try_timeout),
+                    forwards: [None, None],
                     next_flow: None,
                     dest,
                 }

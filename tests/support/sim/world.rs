@@ -51,6 +51,7 @@ pub struct World {
     pub records: Vec<Record>,
     pub events: Vec<(&'static str, Vec<(&'static str, String)>)>,
     pub bindings: BTreeMap<String, Vec<Binding>>,
+    pub services: BTreeMap<String, tandem::switch::services::PhoneServices>,
     /// Every change of what the sides of a call could hear.
     pub hearing: Vec<(u64, CallId, String)>,
     /// Addresses that refuse packets at once (ICMP).
@@ -103,6 +104,7 @@ impl World {
             records: Vec::new(),
             events: Vec::new(),
             bindings: BTreeMap::new(),
+            services: BTreeMap::new(),
             hearing: Vec::new(),
             unreachable: BTreeSet::new(),
             no_tcp: BTreeSet::new(),
@@ -327,6 +329,9 @@ impl World {
             Output::Event { kind, fields } => self.events.push((kind, fields)),
             // It has no connections but those of its own phones.
             Output::CutOff(_) => {}
+            Output::StoreServices { extension, services } => {
+                self.services.insert(extension, services);
+            }
         }
     }
 
