@@ -267,6 +267,8 @@ pub struct Phone {
     pub device: Device,
     /// Its number is not told, unless a call of its asks for that.
     pub withhold: bool,
+    /// Where it stands, for emergency calls: names and texts of a civic address (RFC 5139).
+    pub location: Vec<(String, String)>,
     /// Who may make it answer by itself: extensions, and `trunk:` with a trunk's name.
     pub auto_answer_for: Vec<String>,
 }

@@ -195,3 +195,75 @@ fn services_follow_the_numbers() {
         assert_eq!(settings.number_of(other), None, "{other}");
     }
 }
+
+fn located() -> Snapshot {
+    let mut snapshot = office();
+    let phone = snapshot.phones.get_mut("1001").unwrap();
+    let address = [("country", "CN"), ("A3", "Guangzhou"), ("FLR", "5")];
+    phone.location = address.map(|(name, text)| (name.to_owned(), text.to_owned())).to_vec();
+    snapshot
+}
+
+/// Row 162: whoever has to know is told, and the carrier gets the address that is configured, and on no other call.
+#[test]
+fn row_162_the_place_of_the_phone_goes_with_the_call() {
+    let (mut w, a, carrier, _) = world(located());
+    talks(&mut w, a, "110", carrier, "110");
+    assert_eq!(heard_in(&w), (true, true));
+    let invite = w[carrier].requests("INVITE")[0];
+    assert!(invite.get("Content-Type").starts_with("multipart/mixed;"));
+    assert_eq!(invite.get("Geolocation"), "<cid:location@tandem.invalid>");
+    assert!(invite.body.contains("Content-ID: <location@tandem.invalid>\r\n"), "{}", invite.body);
+    let inner = "<ca:country>CN</ca:country><ca:A3>Guangzhou</ca:A3><ca:FLR>5</ca:FLR>";
+    assert!(invite.body.contains(inner), "{}", invite.body);
+    let (_, fields) = w.events.iter().find(|(kind, _)| *kind == "call.emergency").unwrap();
+    let field = |name| fields.iter().find(|(known, _)| *known == name).unwrap().1.as_str();
+    assert_eq!(field("extension"), "1001");
+    assert_eq!((field("number"), field("location")), ("110", "CN, Guangzhou, 5"));
+    w.dial(a, "0123");
+    w.run_for(1_000);
+    let invite = w[carrier].requests("INVITE")[1];
+    assert!(!invite.has("Geolocation") && invite.get("Content-Type") == "application/sdp");
+    w.hang_up(a);
+    w.assert_empty();
+}
+
+fn heard_in(w: &World) -> (bool, bool) {
+    let record = w.records.last().unwrap();
+    (record.answered.is_some(), record.cause.key == "normal")
+}
+
+/// Row 162: a carrier that takes no such body gets the call without it, once every trunk has been tried with it.
+#[test]
+fn row_162_a_body_that_nobody_takes_does_not_cost_the_call() {
+    let (mut w, a, carrier, backup) = world(located());
+    w[carrier].habits.on_method = vec![("INVITE", Reply::status(415))];
+    w[backup].habits.on_invite = vec![(20, Reply::status(500))];
+    w.dial(a, "110");
+    w.run_for(3_000);
+    assert_eq!(w[a].last().status, 200);
+    let kinds: Vec<_> = w[carrier]
+        .requests("INVITE")
+        .iter()
+        .map(|text| text.get("Content-Type").to_owned())
+        .collect();
+    assert!(kinds[0].starts_with("multipart/") && kinds[1] == "application/sdp", "{kinds:?}");
+    assert_eq!(w[backup].requests("INVITE").len(), 1);
+    w.hang_up(a);
+    w.assert_empty();
+}
+
+/// Row 162: what the phone itself says of its place goes before the configuration.
+#[test]
+fn row_162_a_phone_says_where_it_is() {
+    let (mut w, a, carrier, _) = world(located());
+    let header = "Geolocation: <https://lis.example/1001>\r\nGeolocation-Routing: yes\r\n";
+    w.dial_with(a, "110", &Body::Auto, header);
+    w.run_for(1_500);
+    let invite = w[carrier].requests("INVITE")[0];
+    assert_eq!(invite.get("Geolocation"), "<https://lis.example/1001>");
+    assert_eq!(invite.get("Geolocation-Routing"), "yes");
+    assert_eq!(invite.get("Content-Type"), "application/sdp");
+    w.hang_up(a);
+    w.assert_empty();
+}

@@ -245,6 +245,7 @@ fn snapshot() -> Snapshot {
         pickup_groups: Vec::new(),
         device: Default::default(),
         withhold: false,
+        location: Vec::new(),
         auto_answer_for: Vec::new(),
     };
     Snapshot {

@@ -494,6 +494,7 @@ fn phone_of(draft: PhoneDraft) -> Option<(String, Phone)> {
         rights: Rights { watch, ..draft.rights },
         reliable: draft.reliable,
         pickup_groups: draft.pickup_groups,
+        location: draft.location,
         withhold: draft.withhold,
         auto_answer_for: draft.auto_answer_for.into_iter().map(|by| by.value).collect(),
     };

@@ -30,6 +30,7 @@ pub(super) struct PhoneDraft {
     pub(super) brand: Option<Brand>,
     pub(super) mac: Option<Marked<Mac>>,
     pub(super) keys: Vec<Marked<Key>>,
+    pub(super) location: Vec<(String, String)>,
     pub(super) withhold: bool,
     /// Checked against extensions and trunks.
     pub(super) auto_answer_for: Vec<Marked<String>>,
@@ -192,6 +193,19 @@ pub(super) static PHONE: &[Item<PhoneDraft>] = &[
             Ok(())
         },
         "The keys beside its screen, in order, behind the one of its own line: lamps of extensions, and numbers.",
+    ),
+    Item::texts(
+        "location",
+        "element:text",
+        (0, 29),
+        Given::Optional {
+            example: "[\"country:CN\", \"A1:Guangdong\", \"A3:Guangzhou\", \"RD:Tianhe Lu\", \"HNO:123\", \"FLR:5\"]",
+        },
+        |p, text| {
+            p.location.push(value::civic(text.value)?);
+            Ok(())
+        },
+        "Where it stands, told with emergency calls: a civic address in the elements of RFC 5139.",
     ),
     Item::flag(
         "withhold",

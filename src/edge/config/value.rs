@@ -1,5 +1,6 @@
 //! Values with a syntax of their own: addresses, ports, numbers, patterns.
 
+use crate::proto::sip::location::ELEMENTS;
 use std::net::SocketAddr;
 
 use regex::{Regex, RegexBuilder};
@@ -246,4 +247,23 @@ pub(super) fn groups(rewrite: &str) -> Vec<String> {
         }
     }
     found
+}
+/// `FLR:5`: an element of a civic address, and its text.
+pub(super) fn civic(text: &str) -> Result<(String, String), Wrong> {
+    let (name, value) = text.split_once(':').unwrap_or((text, ""));
+    let value = value.trim();
+    let known = ELEMENTS.iter().find(|known| known.eq_ignore_ascii_case(name));
+    match known {
+        Some(known)
+            if !value.is_empty() && value.len() <= 128 && !value.contains(char::is_control) =>
+        {
+            Ok(((*known).to_owned(), value.to_owned()))
+        }
+        Some(_) => Err(Wrong::new("bad-value", format!("`{text}` has no text that can be told"))
+            .help("for example `FLR:5`")),
+        None => {
+            let wrong = Wrong::new("bad-value", format!("`{name}` is no element of an address"));
+            Err(wrong.help(format!("the elements are {}", ELEMENTS.join(", "))))
+        }
+    }
 }

@@ -26,6 +26,7 @@ fn phone(brand: Brand, name: &str) -> Phone {
         reliable: Default::default(),
         pickup_groups: Vec::new(),
         withhold: false,
+        location: Vec::new(),
         auto_answer_for: Vec::new(),
         device: Device {
             brand,

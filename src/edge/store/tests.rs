@@ -251,13 +251,14 @@ fn what_the_queue_cannot_hold_is_spilled_in_order_and_nothing_is_lost() {
     // A reader's lock on the whole file stops the writer, as a stalled disk would.
     let blocker = Connection::open(dir.0.join(DATABASE)).unwrap();
     blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let count = queue::QUEUE_MAX as u64 + 2000;
+    let count = 2 * queue::QUEUE_MAX as u64 + 2000;
     (0..count).for_each(|call| store.call_ended(record(call)).unwrap());
     for round in 0..100 {
         store.bindings_set("1001".to_owned(), vec![binding(&format!("sip:{round}"))]).unwrap();
     }
     let stats = store.stats();
-    assert!(stats.spilled > 1000 && stats.spilled < 2002, "{stats:?}");
+    // Beside a full queue the writer may hold a batch and what came while it emptied the queue.
+    assert!(stats.spilled > 1000 && stats.spilled < 2002 + queue::QUEUE_MAX as u64, "{stats:?}");
     blocker.execute_batch("COMMIT").unwrap();
     store.flush(SOON).unwrap();
     let stats = store.stats();

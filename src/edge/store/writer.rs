@@ -9,7 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, params};
 
 use super::StoredBinding;
-use super::queue::{Backlog, Op};
+use super::queue::{Backlog, Op, QUEUE_MAX};
 use crate::edge::clock;
 use crate::edge::command::reply::{self, LegRow, SegmentRow, TimelineRow};
 use crate::edge::provisioning::StoredToken;
@@ -92,7 +92,9 @@ impl Writer {
                 Ok(op) => self.pending.push_back(op),
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => {
                     let (queue, pending) = (&self.queue, &mut self.pending);
-                    let spilled = self.backlog.take(|| pending.extend(queue.try_iter()));
+                    // What comes while we look must not keep us here.
+                    let spilled =
+                        self.backlog.take(|| pending.extend(queue.try_iter().take(QUEUE_MAX)));
                     self.pending.extend(spilled);
                     return;
                 }

@@ -10,6 +10,7 @@ pub mod header;
 pub mod identity;
 pub mod locals;
 pub mod locate;
+pub mod location;
 pub mod message;
 pub mod method;
 pub mod quality;

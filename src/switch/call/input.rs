@@ -10,6 +10,7 @@ use crate::proto::sip::auth::client::Credentials;
 use crate::proto::sip::endpoint::{ClientKey, Failure, ServerKey};
 use crate::proto::sip::header::HeaderName;
 use crate::proto::sip::header::reason::Reasons;
+use crate::proto::sip::location::Location;
 use crate::proto::sip::message::Message;
 use crate::proto::sip::transport::{Dest, Flow};
 use crate::switch::cause::Cause;
@@ -57,6 +58,8 @@ pub struct Target {
     pub ring_timeout: Duration,
     /// How long it may stay silent before the next group is tried.
     pub try_timeout: Option<Duration>,
+    /// Where the caller is, for an emergency call.
+    pub location: Option<Location>,
     /// Where the phone sends calls that find it busy, and those that it does not answer.
     pub forwards: [Option<String>; 2],
     /// Another flow of the same device, for when this one turns out to be broken (RFC 5626 §5.3).

@@ -235,6 +235,7 @@ impl Call {
             max_forwards: self.max_forwards,
             headers: target.headers,
             body,
+            location: target.location,
             dest: target.dest,
             credentials: target.credentials,
         };

@@ -171,6 +171,7 @@ mod tests {
             pickup_groups: Vec::new(),
             device: Default::default(),
             withhold: false,
+            location: Vec::new(),
             auto_answer_for: Vec::new(),
         };
         let route = |pattern: &str, rewrite: Option<&str>| Route {

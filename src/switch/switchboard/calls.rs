@@ -107,7 +107,14 @@ impl Switchboard {
         match may_serve.then(|| self.serve_code(origin, dialled, out)).flatten() {
             Some(Ok(plan)) => Planned::served(plan),
             Some(Err(cause)) => Planned::refused(cause),
-            None => self.planned(now, origin, caller, dialled, out),
+            None => {
+                let mut planned = self.planned(now, origin, caller, dialled, out);
+                if planned.is_emergency {
+                    let plan = planned.plan;
+                    planned.plan = self.calls_for_help(origin, dialled, request, plan, out);
+                }
+                planned
+            }
         }
     }
 

@@ -7,6 +7,7 @@
 mod admit;
 mod calls;
 mod devices;
+mod emergency;
 mod explain;
 mod gate;
 mod handover;

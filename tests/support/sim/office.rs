@@ -29,6 +29,7 @@ pub fn phone(extension: &str, name: &str) -> (String, Phone) {
         pickup_groups: Vec::new(),
         device: Device::default(),
         withhold: false,
+        location: Vec::new(),
         auto_answer_for: Vec::new(),
     };
     (extension.to_owned(), phone)

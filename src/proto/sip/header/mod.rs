@@ -83,6 +83,8 @@ names! {
     Subject = "Subject", b's';
     ContentDisposition = "Content-Disposition";
     ContentEncoding = "Content-Encoding", b'e';
+    Geolocation = "Geolocation";
+    GeolocationRouting = "Geolocation-Routing";
     ServiceRoute = "Service-Route";
     SessionExpires = "Session-Expires", b'x';
     MinSe = "Min-SE";

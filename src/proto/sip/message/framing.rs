@@ -162,12 +162,14 @@ fn content_length(head: &[u8]) -> Result<usize, &'static str> {
     found.ok_or("a stream needs Content-Length")
 }
 
+/// The type of a session description.
+pub(super) const SDP: &str = "application/sdp";
 /// The most parts of a multipart body that are looked at.
 const PARTS_MAX: usize = 16;
 
-/// The first `application/sdp` part of a multipart body; a part whose Content-Disposition is not
-/// `session` is passed over (RFC 5621 §8).
-pub(super) fn sdp_part<'a>(content_type: &str, body: &'a [u8]) -> Option<&'a [u8]> {
+/// The first part of this type of a multipart body. A session description whose Content-Disposition is not `session`
+/// is passed over (RFC 5621 §8).
+pub(super) fn part<'a>(content_type: &str, body: &'a [u8], wanted: &str) -> Option<&'a [u8]> {
     let (_, params) = content_type.split_once(';')?;
     let boundary = Params::new(params).get("boundary")?;
     let delimiter = [b"--", boundary.as_bytes()].concat();
@@ -176,15 +178,15 @@ pub(super) fn sdp_part<'a>(content_type: &str, body: &'a [u8]) -> Option<&'a [u8
     let mut from = cuts.next()?;
     for next in cuts.take(PARTS_MAX) {
         let part = body.get(from + delimiter.len()..next)?;
-        if let Some(sdp) = as_sdp(part) {
-            return Some(sdp);
+        if let Some(found) = as_type(part, wanted) {
+            return Some(found);
         }
         from = next;
     }
     None
 }
 
-fn as_sdp(part: &[u8]) -> Option<&[u8]> {
+fn as_type<'a>(part: &'a [u8], wanted: &str) -> Option<&'a [u8]> {
     // The line end after the delimiter stays in front, so that a part without headers is found too.
     let (head, body) = match memchr::memmem::find(part, b"\r\n\r\n") {
         Some(at) => (part.get(..at)?, part.get(at + 4..)?),
@@ -199,9 +201,10 @@ fn as_sdp(part: &[u8]) -> Option<&[u8]> {
             .find_map(|line| line.split_once(':').filter(|(n, _)| n.trim() == name))
             .map(|(_, v)| v.trim().to_owned())
     };
-    let is_sdp = value("content-type").is_some_and(|v| v.starts_with("application/sdp"));
-    let is_session = value("content-disposition").is_none_or(|v| v.starts_with("session"));
+    let is_wanted = value("content-type").is_some_and(|v| v.starts_with(wanted));
+    let is_session =
+        wanted != SDP || value("content-disposition").is_none_or(|v| v.starts_with("session"));
     // The line end before the next delimiter belongs to the delimiter.
     let body = body.strip_suffix(b"\r\n").or_else(|| body.strip_suffix(b"\n")).unwrap_or(body);
-    (is_sdp && is_session).then_some(body)
+    (is_wanted && is_session).then_some(body)
 }

@@ -269,7 +269,18 @@ impl Message {
         }
         let is_multipart =
             media_type.get(..10).is_some_and(|t| t.eq_ignore_ascii_case("multipart/"));
-        is_multipart.then(|| framing::sdp_part(&content_type, body)).flatten()
+        is_multipart.then(|| framing::part(&content_type, body, framing::SDP)).flatten()
+    }
+
+    /// The first part of this type in a multipart body, or the body if it is of this type; in lower case.
+    #[must_use]
+    pub fn part(&self, wanted: &str) -> Option<&[u8]> {
+        let content_type = self.text(HeaderName::ContentType)?;
+        let media_type = content_type.split(';').next().unwrap_or("").trim();
+        if media_type.eq_ignore_ascii_case(wanted) {
+            return Some(self.body());
+        }
+        framing::part(&content_type, self.body(), wanted)
     }
 }
 

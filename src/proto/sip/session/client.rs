@@ -1,6 +1,7 @@
 //! INVITE as its client (RFC 3261 §13.2): early dialogs, forked answers, challenges, CANCEL.
 
 use super::*;
+use crate::proto::sip::location::{self, Location};
 
 impl Session {
     /// Sends an INVITE. `client` names its transaction.
@@ -38,11 +39,24 @@ impl Session {
         for (name, value) in &invite.headers {
             builder.add(*name, value);
         }
-        let body = invite.body.as_deref();
+        let located =
+            invite.location.as_ref().and_then(Location::document).zip(invite.body.as_deref());
+        let located = located.map(|(document, sdp)| location::mixed(sdp, document));
+        let location = invite.location.as_ref();
+        // Where there is no offer yet, the document has no place: what is left of it is the URIs.
+        let headers = location.filter(|own| located.is_some() || own.document().is_none());
+        for (name, value) in headers.map(Location::headers).unwrap_or_default() {
+            builder.add(name, value);
+        }
+        let body = located.as_ref().map(|(_, body)| body.as_slice()).or(invite.body.as_deref());
         self.add_credentials(&Method::Invite, &invite.uri, body, &mut builder);
         let client = ClientKey(self.tokens.next_u64());
         self.initial = Some(client);
-        let (dest, request) = (invite.dest.clone(), builder.finish_sdp(body));
+        let request = match &located {
+            Some((kind, body)) => builder.finish_with(kind, body),
+            None => builder.finish_sdp(body),
+        };
+        let dest = invite.dest.clone();
         self.invite = Some(invite);
         out.push(Out::Send { client, dest, method: Method::Invite, request });
     }

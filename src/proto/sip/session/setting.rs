@@ -1,6 +1,7 @@
 //! What a session is begun with.
 
 use super::*;
+use crate::proto::sip::location::Location;
 
 /// What a session is set up with.
 #[derive(Clone, Debug)]
@@ -38,6 +39,8 @@ pub struct Invite {
     pub headers: Vec<(HeaderName, String)>,
     /// The offer.
     pub body: Option<Vec<u8>>,
+    /// Where the caller is, for an emergency call: it goes beside the offer.
+    pub location: Option<Location>,
     /// Where to.
     pub dest: Dest,
     /// Our account at the peer, if it may challenge us.
