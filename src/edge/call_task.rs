@@ -18,6 +18,8 @@ use crate::switch::cdr::record::{Began, CallId, HungUpBy, Record};
 /// Inputs a call may fall behind by. When it is full the input is dropped and counted; a request that is lost
 /// so is answered when the call ends, transactions and timers see to the rest.
 pub const MAILBOX_MAX: usize = 256;
+/// Places of them that are kept for what comes only once: a leg that another call hands over would be lost with its peer.
+pub const MAILBOX_RESERVE: usize = 32;
 
 /// What a call's task is told.
 #[derive(Debug)]

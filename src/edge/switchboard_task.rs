@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant as Deadline, sleep_until};
 
-use super::call_task::{self, MAILBOX_MAX, Told, Tools};
+use super::call_task::{self, MAILBOX_MAX, MAILBOX_RESERVE, Told, Tools};
 use super::command::CommandRequest;
 use super::config::Loaded;
 use super::media_io::MediaEvent;
@@ -280,6 +280,10 @@ impl SwitchboardTask {
 
     fn tell_call(&mut self, call: CallId, input: Box<Input>) {
         let Some(live) = self.calls.get(&call) else { return };
+        if live.mailbox.capacity() <= MAILBOX_RESERVE && !input.comes_once() {
+            self.overfull += 1;
+            return;
+        }
         match live.mailbox.try_send(Told::Input(input)) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(_)) => self.overfull += 1,

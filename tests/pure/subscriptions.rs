@@ -1,9 +1,11 @@
 //! Subscriptions as such: who is granted one, for how long, and how it ends.
 
+use std::collections::BTreeSet;
+
 use crate::scene::two_phones;
 use crate::sim::network::Wire;
 use crate::sim::office::office;
-use crate::sim::phone::Reply;
+use crate::sim::phone::{Reply, ok, ring};
 use crate::sim::world::World;
 use crate::watch::{BLF, MWI, Watch, watching};
 use tandem::switch::device::Mac;
@@ -367,4 +369,41 @@ fn row_133_an_empty_mailbox_says_so_and_a_message_is_told_once() {
     );
     holds(&mut w, Summary::default());
     assert_eq!(watch.last(&w).body, none);
+}
+
+/// Row 130: what a phone refused for once, or did not hear, is told again: its lamp would be wrong until the next change.
+#[test]
+fn row_130_what_came_to_nothing_is_told_again() {
+    for (reply, again_at) in [
+        (Some(Reply::status(500)), 65),
+        (Some(Reply::status(503).header("Retry-After: 120")), 125),
+        (None, 97),
+    ] {
+        let (mut w, a, b) = two_phones();
+        let c = w.phone("1003");
+        w[c].habits.on_invite = vec![(20, ring()), (5_000, ok())];
+        let watch = watching(&mut w, a, "1002", BLF);
+        let begin = w.now;
+        w.dial(b, "1003");
+        w.run_for(4_000);
+        let told = watch.notifies(&w).len();
+        match &reply {
+            Some(reply) => w[a].habits.on_method = vec![("NOTIFY", reply.clone())],
+            None => w[a].habits.answers = false,
+        }
+        w.run_until(begin + 39_000_000);
+        w[a].habits.answers = true;
+        w.run_until(begin + (again_at - 1) * 1_000_000);
+        let tries =
+            watch.notifies(&w).iter().map(|text| text.cseq()).collect::<BTreeSet<_>>().len();
+        assert_eq!(tries, told + 1, "{again_at}: what failed, and not yet again");
+        w.run_until(begin + (again_at + 2) * 1_000_000);
+        assert!(watch.last(&w).body.contains("<state>confirmed"), "{}", watch.last(&w).body);
+        let settled = watch.notifies(&w).len();
+        assert!(settled > told + 1, "{again_at}");
+        w.run_for(200_000);
+        assert_eq!(watch.notifies(&w).len(), settled, "once it is heard, that is all");
+        w.hang_up(b);
+        w.assert_empty();
+    }
 }

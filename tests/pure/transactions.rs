@@ -4,7 +4,7 @@ use crate::scene::{heard, outcome, talking, two_phones};
 use crate::sim::network::Wire;
 use crate::sim::office::office;
 use crate::sim::phone::{Reply, ok, ring};
-use crate::sim::sdp::HOLD;
+use crate::sim::sdp::{HOLD, TALK};
 use crate::sim::text::Text;
 use crate::sim::world::{PhoneId, World};
 
@@ -439,6 +439,33 @@ fn row_049_a_re_invite_that_takes_its_time_gets_100() {
     w.say(b, &ok());
     w.run_for(100);
     assert_eq!(w[a].statuses("INVITE").last(), Some(&200));
+    w.hang_up(a);
+    w.assert_empty();
+}
+
+/// Row 23: the ACK of an answer is lost, and before it comes again there are re-INVITEs: the answer that comes again still gets
+/// its own ACK, and not those of the later ones. Without it the phone hangs up after 32 s.
+#[test]
+fn row_023_an_answer_whose_ack_was_lost_is_acknowledged_after_re_invites() {
+    let (mut w, a, b) = two_phones();
+    w[b].habits.on_invite = vec![(20, ring()), (200, ok())];
+    let at = w[b].at;
+    w.net.drop_once.push(Box::new(move |wire| wire.to == at && wire.text.is("ACK")));
+    w.dial(a, "1002");
+    w.run_for(350);
+    assert_eq!(w[a].last().status, 200);
+    for form in [HOLD, TALK] {
+        w.modify(a, "INVITE", form);
+        w.run_for(60);
+    }
+    w.run_for(600);
+    let numbers: Vec<_> = w[b].requests("ACK").iter().map(|ack| ack.cseq()).collect();
+    assert_eq!(w[b].requests("INVITE").len(), 3);
+    let first = w[b].requests("INVITE")[0].cseq();
+    assert!(numbers.contains(&first), "the first answer is acknowledged: {numbers:?}");
+    assert!(w[b].is_acknowledged(0));
+    w.run_for(40_000);
+    assert_eq!(heard(&w), (true, true), "the call lives");
     w.hang_up(a);
     w.assert_empty();
 }

@@ -225,7 +225,11 @@ impl Field {
             let phone = &mut self.phones[who];
             let Some(call) = phone.calls.len().checked_sub(1) else { continue };
             let state = phone.calls[call].state;
+            let may_act = phone.is_acknowledged(call);
             match (act, state) {
+                (Act::CalledHangsUp, State::Up) if !may_act => {
+                    self.acts.insert((at + SECOND / 4, who, index));
+                }
                 (Act::Hold, State::Up) => phone.modify(now, call, "INVITE", HOLD),
                 (Act::Resume, State::Up) => phone.modify(now, call, "INVITE", TALK),
                 (Act::CallerHangsUp | Act::CalledHangsUp, State::Up) => phone.hang_up(now, call),
@@ -271,6 +275,20 @@ impl Field {
         }
     }
 
+    /// The ladders of calls that ended by what nobody planned.
+    fn show_others(&self) {
+        let reply = self.daemon.ask(&["records", "--limit", "1000"]);
+        let page = reply["records"].as_array().or_else(|| reply.as_array()).cloned();
+        let planned = |record: &serde_json::Value| {
+            record["cause"].as_str().is_some_and(|cause| self.planned.contains_key(cause))
+        };
+        for record in page.unwrap_or_default().iter().filter(|record| !planned(record)).take(3) {
+            let id = record["call"].as_str().unwrap_or_default();
+            let ladder = self.daemon.run(&["call", "show", id, "--ladder"]).stdout;
+            println!("{record}\n{}", String::from_utf8_lossy(&ladder));
+        }
+    }
+
     /// Every record's cause, counted.
     fn causes(&self) -> BTreeMap<String, usize> {
         let (mut causes, mut seen, mut before) = (BTreeMap::new(), BTreeSet::new(), None);
@@ -299,7 +317,9 @@ impl Field {
 
 fn main() {
     let seconds = std::env::args().nth(1).map_or(600, |word| word.parse().expect("seconds"));
-    let load = Load { seconds, calls_per_second: 20, logins_per_second: 50, trouble: [20, 20, 50] };
+    let loss = std::env::args().nth(2).map_or(20, |word| word.parse().expect("packets of 1,000"));
+    let trouble = [loss, 20, 50];
+    let load = Load { seconds, calls_per_second: 20, logins_per_second: 50, trouble };
     let exe = std::env::current_exe().unwrap();
     let folder = exe.parent().and_then(|p| p.parent()).map(PathBuf::from).unwrap();
     let programs = Programs { daemon: folder.join("tandemd"), command: folder.join("tandem") };
@@ -381,6 +401,7 @@ fn judge(field: &Field, calls: u64, logins: u64, before: &Meter) {
         .filter(|(_, n)| *n != 0)
         .collect();
     println!("left over: {left:?}");
+    field.show_others();
     let recorded: usize = causes.values().sum();
     let is_as_planned =
         field.planned.iter().all(|(cause, count)| causes.get(*cause) == Some(count));

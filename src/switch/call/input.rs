@@ -243,3 +243,19 @@ pub enum Input {
     /// An operator, or the drain of the daemon, ends the call.
     HangUp(&'static Cause, HungUpBy),
 }
+
+impl Input {
+    /// Does nobody come again with it if it is lost? A peer repeats its requests, and its responses where they matter;
+    /// audio is heard again, a report is a report.
+    #[must_use]
+    pub const fn comes_once(&self) -> bool {
+        !matches!(
+            self,
+            Self::Request { .. }
+                | Self::Response { .. }
+                | Self::Heard(_)
+                | Self::Latched(..)
+                | Self::Reported { .. }
+        )
+    }
+}

@@ -16,6 +16,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::proto::sip::endpoint::{ClientKey, Failure};
+use crate::proto::sip::header::HeaderName;
+use crate::proto::sip::header::values::delta_seconds;
 use crate::proto::sip::message::{Message, Packet};
 use crate::proto::sip::subscription::dialog_info::{self, Entry, State};
 use crate::proto::sip::subscription::message_summary::{self, Summary};
@@ -26,6 +28,10 @@ use crate::proto::token::Tokens;
 use crate::switch::call::Line;
 use crate::switch::cdr::record::CallId;
 
+/// The first pause before a NOTIFY that came to nothing is sent again; it doubles.
+const RETRY_MIN: Duration = Duration::from_secs(60);
+/// The longest such pause.
+const RETRY_MAX: Duration = Duration::from_secs(16 * 60);
 /// Subscriptions in all: 500 phones with a panel of 100 keys each. The next one is answered 503.
 pub const SUBSCRIPTIONS_MAX: usize = 50_000;
 /// Subscriptions of one extension, over all its devices: more than the keys of a phone with every panel there
@@ -117,6 +123,8 @@ struct Subscription {
     is_owed: bool,
     /// For when it is noted in the deadlines.
     deadline: Instant,
+    /// When the NOTIFY that came to nothing is sent again, and the pause before that.
+    again: Option<(Instant, Duration)>,
 }
 
 /// All subscriptions.
@@ -134,6 +142,8 @@ pub struct Subscriptions {
     by_resource: HashMap<(Package, String), BTreeSet<u64>>,
     by_watcher: HashMap<String, usize>,
     deadlines: BTreeSet<(Instant, u64)>,
+    /// NOTIFYs that came to nothing.
+    retries: BTreeSet<(Instant, u64)>,
     lines: lines::Lines,
     /// Only those that hold something; it has no more than there are phones.
     mailboxes: HashMap<String, Summary>,
@@ -153,6 +163,7 @@ impl Subscriptions {
             by_resource: HashMap::new(),
             by_watcher: HashMap::new(),
             deadlines: BTreeSet::new(),
+            retries: BTreeSet::new(),
             lines: lines::Lines::default(),
             mailboxes: HashMap::new(),
         }
@@ -253,6 +264,7 @@ impl Subscriptions {
             told: None,
             is_owed: true,
             deadline,
+            again: None,
         };
         self.entries.insert(id, entry);
         self.tell(now, id, out);
@@ -356,10 +368,41 @@ impl Subscriptions {
         self.clients.remove(&client);
         let Some(entry) = self.entries.get_mut(&id) else { return true };
         match entry.notifier.answered(response) {
-            Fate::Lives => self.tell(now, id, out),
+            Fate::Lives if response.status() >= 300 => {
+                let after = response.text(HeaderName::RetryAfter);
+                let after = after.and_then(|value| delta_seconds(&value)).unwrap_or(0);
+                self.again(now, id, Duration::from_secs(after.into()));
+                self.tell(now, id, out);
+            }
+            Fate::Lives => {
+                self.is_well(id);
+                self.tell(now, id, out);
+            }
             Fate::Gone => self.remove(id),
         }
         true
+    }
+
+    /// A NOTIFY came to nothing. What it said is sent again after a pause: the lamp would show the state before until
+    /// the next change.
+    fn again(&mut self, now: Instant, id: u64, after: Duration) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let before = entry.again.take();
+        if let Some((at, _)) = before {
+            self.retries.remove(&(at, id));
+        }
+        let pause = before.map_or(RETRY_MIN, |(_, pause)| (pause * 2).min(RETRY_MAX));
+        let at = now + pause.max(after.min(RETRY_MAX));
+        entry.again = Some((at, pause));
+        self.retries.insert((at, id));
+    }
+
+    /// A subscriber answers again.
+    fn is_well(&mut self, id: u64) {
+        let again = self.entries.get_mut(&id).and_then(|entry| entry.again.take());
+        if let Some((at, _)) = again {
+            self.retries.remove(&(at, id));
+        }
     }
 
     /// A request of ours had no answer; false if that was no NOTIFY of a subscription.
@@ -377,6 +420,7 @@ impl Subscriptions {
             // Nobody is there to be told of the end.
             self.remove(id);
         } else {
+            self.again(now, id, Duration::ZERO);
             self.tell(now, id, out);
         }
         true
@@ -385,11 +429,19 @@ impl Subscriptions {
     /// When it next wants [`Self::handle_timeout`].
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.deadlines.first().map(|(at, _)| *at)
+        let firsts = [self.deadlines.first(), self.retries.first()];
+        firsts.into_iter().flatten().map(|(at, _)| *at).min()
     }
 
-    /// Ends what was not refreshed.
+    /// Ends what was not refreshed, and says again what came to nothing.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut Vec<Notify>) {
+        while let Some((at, id)) = self.retries.first().copied().filter(|(at, _)| *at <= now) {
+            self.retries.remove(&(at, id));
+            if let Some(entry) = self.entries.get_mut(&id) {
+                entry.is_owed = true;
+                self.tell(now, id, out);
+            }
+        }
         while let Some((at, id)) = self.deadlines.first().copied() {
             if at > now {
                 return;
@@ -448,6 +500,9 @@ impl Subscriptions {
         let Some(entry) = self.entries.remove(&id) else { return };
         self.dialogs.remove(&entry.notifier.key());
         self.deadlines.remove(&(entry.deadline, id));
+        if let Some((at, _)) = entry.again {
+            self.retries.remove(&(at, id));
+        }
         let resource = (entry.package, entry.resource);
         if let Some(watching) = self.by_resource.get_mut(&resource) {
             watching.remove(&id);

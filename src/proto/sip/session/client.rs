@@ -195,13 +195,17 @@ impl Session {
         // An ACK cannot be challenged: it carries what its INVITE carried (RFC 3261 §22.1).
         self.add_credentials(&Method::Ack, &uri, body, &mut builder);
         let request = builder.finish_sdp(body);
-        self.last_ack = Some((tag, cseq, dest.clone(), request.clone()));
+        if self.acks.len() >= ACKS_MAX {
+            self.acks.pop_front();
+        }
+        self.acks.push_back((tag, cseq, dest.clone(), request.clone()));
         out.push(Out::SendAck { dest, request });
     }
 
     pub(super) fn acknowledge_again(&self, response: &Message, out: &mut Vec<Out>) {
-        let Some((tag, cseq, dest, request)) = &self.last_ack else { return };
-        if *cseq == response.cseq().number && response.to_tag().unwrap_or_default() == *tag {
+        let (tag, cseq) = (response.to_tag().unwrap_or_default(), response.cseq().number);
+        let own = self.acks.iter().find(|(own, number, ..)| (own, *number) == (&tag, cseq));
+        if let Some((_, _, dest, request)) = own {
             out.push(Out::SendAck { dest: dest.clone(), request: request.clone() });
         }
     }

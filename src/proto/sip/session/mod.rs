@@ -19,6 +19,7 @@ mod setting;
 mod tests;
 mod timer;
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::auth::client::Credentials;
@@ -47,6 +48,8 @@ pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO,
 /// Early dialogs of one INVITE of ours; a proxy that forks further has its later branches ignored until
 /// one of them answers.
 const EARLY_MAX: usize = 16;
+/// ACKs that are kept; with more the oldest is forgotten.
+const ACKS_MAX: usize = 8;
 /// How often a modification of ours is tried again after 491 before it counts as failed.
 const GLARE_RETRIES_MAX: u8 = 4;
 
@@ -277,8 +280,9 @@ pub struct Session {
     unacked: Option<Unacked>,
     /// The CSeq of a 2xx that carried the peer's offer: its ACK waits for our answer.
     owed_ack: Option<u32>,
-    /// The last ACK of ours and the remote tag and CSeq it is for: a 2xx that comes again gets it again.
-    last_ack: Option<(String, u32, Dest, Packet)>,
+    /// Our ACKs, latest last, and the remote tag and CSeq that each is for: a 2xx that comes again gets its own again. One
+    /// whose ACK was lost comes for 32 s, whatever re-INVITEs there are meanwhile; its sender would hang up.
+    acks: VecDeque<(String, u32, Dest, Packet)>,
     /// The transaction of our BYE and the reason it gave.
     bye: Option<(ClientKey, Option<String>)>,
     /// The user hung up before the ACK of our 2xx came (RFC 3261 §15).
@@ -326,7 +330,7 @@ impl Session {
             client: None,
             unacked: None,
             owed_ack: None,
-            last_ack: None,
+            acks: VecDeque::new(),
             bye: None,
             hangup_after_ack: None,
             retry: None,

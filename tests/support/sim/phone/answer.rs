@@ -3,6 +3,12 @@
 use super::*;
 
 impl Phone {
+    /// Has the peer acknowledged what this phone answered in a call? It may not hang up before (RFC 3261 §15).
+    pub fn is_acknowledged(&self, call: usize) -> bool {
+        let call_id = &self.calls[call].call_id;
+        !self.repeats.iter().any(|repeat| repeat.call_id == *call_id)
+    }
+
     /// Answers the open request of a call.
     pub fn say(&mut self, now: u64, call: usize, reply: &Reply) {
         let Some(open) = self.calls[call].open.clone() else { return };
