@@ -8,5 +8,6 @@ pub mod guard;
 pub mod health;
 pub mod route;
 pub mod snapshot;
+pub mod stir;
 pub mod subscriptions;
 pub mod switchboard;

@@ -20,6 +20,7 @@ pub use crate::switch::device::{Device, ProvisioningSettings};
 pub use crate::switch::guard::GuardSettings;
 pub use crate::switch::health::Bounds as HealthBounds;
 pub use crate::switch::route::caps::{CapsWish, DialSettings, Rights};
+pub use crate::switch::stir::{StirIn, StirSettings};
 
 /// A password; its `Debug` shows nothing.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -323,6 +324,10 @@ pub struct Trunk {
     pub keepalive: Duration,
     /// When what real calls tell of it makes it the last one to be tried.
     pub health: HealthBounds,
+    /// What is done with the Identity headers of its calls (RFC 8224).
+    pub stir_in: StirIn,
+    /// Do calls that leave by it state who calls?
+    pub stir_out: bool,
 }
 
 /// What a number or a dialled extension leads to.
@@ -383,6 +388,8 @@ pub struct Snapshot {
     pub emergency: EmergencySettings,
     /// `[provisioning]`.
     pub provisioning: ProvisioningSettings,
+    /// `[stir]`.
+    pub stir: StirSettings,
     /// By extension.
     pub phones: HashMap<String, Phone>,
     /// In the order of the file.

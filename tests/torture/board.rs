@@ -12,7 +12,7 @@ use tandem::switch::call::{self, Call, MediaOp, Ports};
 use tandem::switch::cdr::record::CallId;
 use tandem::switch::snapshot::{
     CapsWish, Destination, HealthBounds, Limits, Number, PeerAddress, Phone, Reliable, Rights,
-    Secret, SipSettings, Snapshot, Trunk, TrunkMode,
+    Secret, SipSettings, Snapshot, StirIn, Trunk, TrunkMode,
 };
 use tandem::switch::switchboard::{Output, Switchboard};
 
@@ -129,7 +129,8 @@ impl Board {
     fn serve(&mut self, outputs: Vec<Output>) {
         for output in outputs {
             match output {
-                Output::Ask(_) => {}
+                // Nobody answers: what waits goes on after a while.
+                Output::Ask(_) | Output::Verify { .. } | Output::Sign { .. } => {}
                 Output::Transmit { dest, packet, .. } => {
                     let to = match &dest {
                         Dest::Flow(flow) => flow.remote,
@@ -221,6 +222,8 @@ fn snapshot() -> Snapshot {
         outbound: false,
         keepalive: std::time::Duration::ZERO,
         health: HealthBounds::default(),
+        stir_in: StirIn::Note,
+        stir_out: false,
     };
     let phone = Phone {
         extension: "1001".into(),

@@ -9,7 +9,7 @@ use super::decode::Drafts;
 use super::settings::Settings;
 use super::source::{Marked, Report, Spot, Wrong};
 use super::tables::{RouteDraft, TrunkDraft};
-use super::{protect, provision, value};
+use super::{protect, provision, stir, value};
 use crate::proto::sip::transport::DEFAULT_PORT;
 use crate::switch::snapshot::{
     Destination, Device, Number, PeerAddress, Phone, Rights, Route, Secret, Snapshot, Trunk,
@@ -31,6 +31,7 @@ pub(super) fn check(report: &mut Report, drafts: &Drafts) {
     routes(report, drafts);
     protect::check(report, drafts, &trunk_names(drafts));
     provision::check(report, drafts);
+    stir::check(report, drafts);
 }
 
 fn settings(report: &mut Report, settings: &Settings) {
@@ -430,19 +431,15 @@ pub(super) fn snapshot(drafts: Drafts) -> Snapshot {
             outbound: draft.outbound,
             keepalive: draft.keepalive,
             health: draft.health,
+            stir_in: draft.stir_in.map(|stir_in| stir_in.value).unwrap_or_default(),
+            stir_out: draft.stir_out,
         })
     });
     let numbers = drafts.numbers.into_iter().filter_map(|draft| {
         Some(Number { number: draft.number?.value, trunk: draft.trunk?.value, to: draft.to?.value })
     });
-    let routes = drafts.routes.into_iter().enumerate().filter_map(|(index, draft)| {
-        Some(Route {
-            name: draft.name.map_or_else(|| (index + 1).to_string(), |name| name.value),
-            pattern: draft.pattern?.value,
-            trunks: draft.trunks.into_iter().map(|trunk| trunk.value).collect(),
-            rewrite: draft.rewrite.map(|rewrite| rewrite.value),
-        })
-    });
+    let routes = drafts.routes.into_iter().enumerate();
+    let routes = routes.filter_map(|(index, draft)| made_route(index, draft));
     Snapshot {
         revision: 1,
         phones: phones.collect(),
@@ -456,5 +453,15 @@ pub(super) fn snapshot(drafts: Drafts) -> Snapshot {
         dial: drafts.settings.dial,
         emergency: drafts.settings.emergency,
         provisioning: drafts.settings.provisioning,
+        stir: drafts.settings.stir,
     }
+}
+
+fn made_route(index: usize, draft: RouteDraft) -> Option<Route> {
+    Some(Route {
+        name: draft.name.map_or_else(|| (index + 1).to_string(), |name| name.value),
+        pattern: draft.pattern?.value,
+        trunks: draft.trunks.into_iter().map(|trunk| trunk.value).collect(),
+        rewrite: draft.rewrite.map(|rewrite| rewrite.value),
+    })
 }

@@ -6,14 +6,14 @@ use regex::Regex;
 
 use super::item::{Given, Item};
 use super::protect::{class, put_minutes};
-use super::provision;
 use super::settings::{in_seconds, quoted, seconds};
 use super::source::{Marked, Spot, Wrong};
 use super::value;
+use super::{provision, stir};
 use crate::switch::device::{Brand, Key, Mac};
 use crate::switch::route::caps::Minutes;
 use crate::switch::snapshot::{
-    CapsWish, Destination, HealthBounds, PeerAddress, Reliable, Rights, Secret, TrunkMode,
+    CapsWish, Destination, HealthBounds, PeerAddress, Reliable, Rights, Secret, StirIn, TrunkMode,
 };
 
 /// `[[phone]]` as it is decoded.
@@ -56,6 +56,8 @@ pub(super) struct TrunkDraft {
     pub(super) outbound: bool,
     pub(super) keepalive: Duration,
     pub(super) health: HealthBounds,
+    pub(super) stir_in: Option<Marked<StirIn>>,
+    pub(super) stir_out: bool,
 }
 
 impl Default for TrunkDraft {
@@ -83,6 +85,8 @@ impl Default for TrunkDraft {
             // Below the half minute after which the shortest of NATs forget (RFC 5626 §4.4.2).
             keepalive: Duration::from_secs(25),
             health: HealthBounds::default(),
+            stir_in: None,
+            stir_out: false,
         }
     }
 }
@@ -400,6 +404,19 @@ pub(super) static TRUNK: &[Item<TrunkDraft>] = &[
         |t, n| t.health.answers_min_percent = n,
         |t| t.health.answers_min_percent.to_string(),
         "Below this share of answered calls (of thirty or more in five minutes) a place of it is tried last; 0 never.",
+    ),
+    Item::text(
+        "stir_in",
+        "off, note, reason, reject or require",
+        Given::Default { shows: |t| quoted(t.stir_in.map_or(StirIn::Off, |m| m.value).word()) },
+        |t, text| put(&mut t.stir_in, stir::policy(text.value)?, text.at),
+        "Identity headers (STIR) of its calls: not read, checked and noted, also told to the carrier, refused if wrong, or refused if wrong or missing.",
+    ),
+    Item::flag(
+        "stir_out",
+        |t, yes| t.stir_out = yes,
+        |t| t.stir_out.to_string(),
+        "Whether calls by it state who calls, signed with the key of [stir].",
     ),
 ];
 

@@ -505,7 +505,12 @@ pub(super) fn warning(refusal: SdpRefusal) -> (HeaderName, String) {
 
 /// Who ended a call that nobody answered: the called party where the fault is its own.
 pub(super) fn refused_by(cause: &Cause) -> HungUpBy {
-    if cause.fault == cause::Fault::Called { HungUpBy::Called } else { HungUpBy::System }
+    match cause.fault {
+        cause::Fault::Called => HungUpBy::Called,
+        // It was given up before it was known where it goes.
+        _ if cause.key == cause::CANCELLED.key => HungUpBy::Caller,
+        _ => HungUpBy::System,
+    }
 }
 
 /// Which of several refusals tells the caller most (RFC 3261 §16.7 step 6 in our words).

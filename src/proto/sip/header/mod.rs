@@ -101,6 +101,7 @@ names! {
     SipEtag = "SIP-ETag";
     SipIfMatch = "SIP-If-Match";
     PAssertedIdentity = "P-Asserted-Identity";
+    Identity = "Identity", b'y';
     Privacy = "Privacy";
     Diversion = "Diversion";
     HistoryInfo = "History-Info";
