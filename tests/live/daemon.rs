@@ -19,6 +19,7 @@ mod located;
 mod operator;
 mod provisioning;
 mod secure;
+mod stir;
 mod tcp;
 mod thousand;
 

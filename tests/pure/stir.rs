@@ -2,14 +2,14 @@
 
 use tandem::proto::sip::header::HeaderName;
 use tandem::proto::stir::passport::Type;
-use tandem::proto::stir::{Attestation, Party, Passport};
+use tandem::proto::stir::{Attestation, Expected, Party, Passport, chains_of};
 use tandem::proto::time::Wall;
-use tandem::switch::snapshot::{Snapshot, StirIn};
+use tandem::switch::snapshot::{Destination, Snapshot, StirIn};
 use tandem::switch::stir::Owned;
 use tandem::switch::switchboard::CHECKED_MAX;
 
 use crate::scene::outcome;
-use crate::sim::office::{CARRIER, NUMBER, signing_office};
+use crate::sim::office::{CARRIER, NUMBER, phone, signing_office};
 use crate::sim::phone::{Body, Reply, ok, ring};
 use crate::sim::sdp::HOLD;
 use crate::sim::stir::{GONE, STRANGE, Stated, seconds};
@@ -533,5 +533,63 @@ fn row_164_an_identity_of_a_phone_is_stated() {
         w.run_for(90);
         let [passport] = stated(&w, carrier).try_into().unwrap();
         assert_eq!((passport.orig, passport.attest), (number(&identity[1..]), Some(level)));
+    }
+}
+
+/// The phone that has the caller's number for its extension, so that what it sends outside leaves under that number: as
+/// a call does whose caller is shown where it is forwarded to.
+fn forwarding(policy: StirIn) -> (World, PhoneId, PhoneId) {
+    let mut snapshot = signing_office(policy);
+    let extension = format!("+{CALLER}");
+    snapshot.phones.extend([phone(&extension, "")]);
+    snapshot.numbers[0].to = Destination::Phone(extension.clone());
+    let mut w = World::new(snapshot);
+    let b = w.phone(&extension);
+    let carrier = w.party("carrier", CARRIER);
+    w[carrier].user = extension;
+    let away = Reply::status(302).contact("<sip:013800138000@tandem>");
+    w[b].habits.on_invite = vec![(20, away)];
+    w[carrier].habits.on_invite = vec![(20, ring())];
+    (w, b, carrier)
+}
+
+/// Row 163: what a call came with goes on with it, and beside it that it was forwarded, and by which number (RFC 8946):
+/// together they are a chain that the next one can check.
+#[test]
+fn row_163_a_call_that_is_forwarded_keeps_its_statement() {
+    let (mut w, _, carrier) = forwarding(StirIn::Note);
+    let line = Stated::now(&w, CALLER, CALLED).line();
+    w.dial_with(carrier, NUMBER, &Body::Auto, &line);
+    w.run_for(500);
+    let invite = w[carrier].requests("INVITE").last().copied().cloned().unwrap();
+    assert_eq!(format!("Identity: {}\r\n", invite.get("Identity")), line, "as it came");
+    let passports = stated(&w, carrier);
+    let [_, div] = passports.as_slice() else { panic!("{passports:?}") };
+    assert_eq!((div.kind, &div.div), (Type::Div, &Some(number(CALLED))));
+    assert_eq!((&div.orig, div.dest.as_slice()), (&number(CALLER), &[number("8613800138000")][..]));
+    let expected =
+        Expected { caller: number(CALLER), called: number("8613800138000"), now: seconds(w.now) };
+    assert_eq!(chains_of(&passports, &expected).unwrap()[0].len(), 2);
+    w[carrier].cancel(0);
+    w.flush(carrier.0);
+    w.assert_empty();
+}
+
+/// Row 164: a number that came in by a trunk and that nobody vouched for is stated as just that: C.
+#[test]
+fn row_164_a_strangers_number_is_only_passed_on() {
+    for (policy, headers) in [(StirIn::Off, false), (StirIn::Note, false), (StirIn::Note, true)] {
+        let (mut w, _, carrier) = forwarding(policy);
+        let forged = Stated { x5u: STRANGE, ..Stated::now(&w, CALLER, CALLED) }.line();
+        let headers = if headers { forged } else { String::new() };
+        w.dial_with(carrier, NUMBER, &Body::Auto, &headers);
+        w.run_for(500);
+        let [passport] = stated(&w, carrier).try_into().unwrap();
+        assert_eq!((passport.orig, passport.attest), (number(CALLER), Some(Attestation::C)));
+        let invite = w[carrier].requests("INVITE").last().copied().cloned().unwrap();
+        assert!(invite.get("Date").ends_with(" GMT"));
+        w[carrier].cancel(0);
+        w.flush(carrier.0);
+        w.assert_empty();
     }
 }

@@ -1,5 +1,8 @@
 //! The section `[stir]`, what trunks say of it, and the files that it names.
 
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 
 use super::decode::Drafts;

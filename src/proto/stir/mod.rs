@@ -7,6 +7,7 @@
 
 pub mod authority;
 mod base64url;
+pub mod date;
 mod json;
 pub mod number;
 pub mod passport;

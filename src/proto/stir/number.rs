@@ -31,21 +31,25 @@ pub fn canonical(number: &str, home: Home<'_>) -> Option<String> {
     if digits.is_empty() || digits.len() > DIGITS_MAX || !is_number {
         return None;
     }
-    if has_plus || digits.len() <= SHORT_MAX || digits.contains(['*', '#']) {
-        return Some(digits);
-    }
+    let is_whole = has_plus || digits.len() <= SHORT_MAX || digits.contains(['*', '#']);
+    let found = if is_whole { digits } else { with_country(digits, home) };
+    is_canonical(&found).then_some(found)
+}
+
+/// A number that is dialled here, with its country's code.
+fn with_country(digits: String, home: Home<'_>) -> String {
     let strip = |prefix: &str| digits.strip_prefix(prefix).filter(|_| !prefix.is_empty());
     if let Some(rest) = home.international_prefixes.iter().find_map(|prefix| strip(prefix)) {
-        return Some(rest.to_owned());
+        return rest.to_owned();
     }
-    let Some(country) = home.country_code else { return Some(digits) };
+    let Some(country) = home.country_code else { return digits };
     if let Some(rest) = strip(home.national_prefix) {
-        return Some(format!("{country}{rest}"));
+        return format!("{country}{rest}");
     }
     if digits.starts_with(country) && digits.len() >= WITH_COUNTRY_MIN {
-        return Some(digits);
+        return digits;
     }
-    Some(format!("{country}{digits}"))
+    format!("{country}{digits}")
 }
 
 /// Is this the canonical form of a number?
@@ -97,6 +101,7 @@ mod tests {
             (china, "+", None),
             (china, "++86201", None),
             (china, "86201234567812345678123456781234567", None),
+            (china, "1234567812345678123456781234567", None),
         ] {
             assert_eq!(canonical(number, home).as_deref(), form, "{number}");
         }

@@ -81,7 +81,9 @@ struct Statements {
     /// Identity values, as they came.
     values: Vec<String>,
     orig: Party,
+    /// Whom they say is called, and by which of those numbers the call came.
     dest: Vec<Party>,
+    called: Party,
 }
 
 /// What is known of a call's identity when it begins.
@@ -206,6 +208,7 @@ impl Switchboard {
                     values: values.iter().filter(is_of).cloned().collect(),
                     orig: expected.caller.clone(),
                     dest: chain.last().map(|last| last.dest.clone()).unwrap_or_default(),
+                    called: expected.called.clone(),
                 },
                 attest: chain.first().and_then(|first| first.attest),
             }

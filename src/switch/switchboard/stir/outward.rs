@@ -5,9 +5,9 @@ use crate::proto::sip::endpoint::Failure as Unsent;
 use crate::proto::sip::message::Parsed;
 use crate::proto::sip::message::build::with_via;
 use crate::proto::sip::method::Method;
-use crate::proto::stir::Home;
 use crate::proto::stir::passport::{Statement, Type};
 use crate::proto::stir::signature::Signature;
+use crate::proto::stir::{Home, date};
 use crate::switch::stir::{Vouched, attestation};
 
 /// INVITEs that wait for a signature; a further one leaves unsigned.
@@ -68,7 +68,9 @@ impl Switchboard {
         request: Packet,
         out: &mut Vec<Output>,
     ) {
-        if *method != Method::Invite || !self.snapshot.stir.can_sign() {
+        let is_wanted =
+            || self.snapshot.stir.can_sign() && self.snapshot.trunks.iter().any(|t| t.stir_out);
+        if *method != Method::Invite || !is_wanted() {
             return self.send_now(now, call, (client, dest), method, &request, out);
         }
         let add = |request: Packet, values: Vec<String>| {
@@ -130,9 +132,9 @@ impl Switchboard {
                 return Stated::AsItCame(came.values.clone());
             }
             Some(came) => {
-                let Some(by) = came.dest.first() else { return Stated::Nothing };
                 let what = "who calls, as it came, and that the call was forwarded";
-                (came.values.clone(), Type::Div, statement.div(by), what.to_owned())
+                let input = statement.div(&came.called);
+                (came.values.clone(), Type::Div, input, what.to_owned())
             }
             None => {
                 let level = self.level(entry, &orig);
@@ -197,6 +199,8 @@ impl Switchboard {
                 let statement = Statement { x5u: &x5u, iat, orig: &orig, dest: &dest };
                 let value = statement.value(kind, &input, signature);
                 to_call(call, call::Input::Noted { what: "stir.signed", text: what }, out);
+                // Who checks it may want to see the moment there too (RFC 8224 §6.1).
+                let request = with_header(&request, HeaderName::Date, &date::written(iat));
                 with_header(&request, HeaderName::Identity, &value)
             }
             None => {
