@@ -41,6 +41,7 @@ mod reliable_legs;
 mod replaces;
 mod session_timers;
 mod soak;
+mod stating;
 mod stir;
 mod subscriptions;
 mod transactions;

@@ -11,6 +11,7 @@ use super::protect::list;
 use super::secure::optional;
 use super::settings::{Settings, quoted};
 use super::source::{Report, Wrong};
+use super::tables::TrunkDraft;
 use crate::edge::stir::Material;
 use crate::proto::stir::source::{CertificateUrl, Source};
 use crate::switch::snapshot::{StirIn, StirSettings};
@@ -136,6 +137,15 @@ pub(super) fn policy(text: &str) -> Result<StirIn, Wrong> {
 /// Looks for what trunks want and nobody could do.
 pub(super) fn check(report: &mut Report, drafts: &Drafts) {
     let stir = &drafts.settings.stir;
+    let checks =
+        |trunk: &TrunkDraft| trunk.stir_in.is_some_and(|policy| policy.value != StirIn::Off);
+    let first = drafts.trunks.iter().find(|trunk| trunk.stir_out || checks(trunk));
+    if let (Some(trunk), None) = (first, &drafts.settings.dial.country_code) {
+        let message =
+            "callers are signed with their country, and `country_code` under [dial] is missing";
+        let help = "without it only numbers with + or 00 are what others take them for";
+        report.warn(trunk.head, Wrong::new("missing-key", message).help(help));
+    }
     for trunk in &drafts.trunks {
         if trunk.stir_out && !stir.can_sign() {
             let message = "`stir_out` needs the keys `key` and `certificate_url` under [stir]";

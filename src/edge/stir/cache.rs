@@ -116,3 +116,44 @@ impl Cache {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(number: usize) -> CertificateUrl {
+        CertificateUrl::parse(&format!("https://c.example/{number}")).unwrap()
+    }
+
+    const GONE: Failure = Failure::new(Kind::BadInfo, "gone");
+
+    /// Row 163: so many fetches at a time, so many addresses, and a failure for half a minute.
+    #[test]
+    fn row_163_fetches_and_addresses_are_bounded() {
+        let (mut cache, now) = (Cache::default(), Instant::START);
+        for number in 0..FETCHES_MAX {
+            assert!(matches!(cache.find(now, &url(number)), Found::Wanted { is_new: true }));
+            assert!(matches!(cache.find(now, &url(number)), Found::Wanted { is_new: false }));
+        }
+        let refused = cache.find(now, &url(FETCHES_MAX));
+        assert!(matches!(refused, Found::Failed(Failure { kind: Kind::BadInfo, .. })));
+        for number in 0..FETCHES_MAX {
+            assert!(cache.fetched(now, url(number), Err(GONE)).is_empty());
+        }
+        let soon = now + (FAILED_FOR - Duration::from_secs(1));
+        assert!(matches!(cache.find(soon, &url(0)), Found::Failed(failure) if failure == GONE));
+        assert!(matches!(cache.find(now + FAILED_FOR, &url(0)), Found::Wanted { is_new: true }));
+        cache.fetched(now, url(0), Err(GONE));
+        for number in 0..2 * ADDRESSES_MAX {
+            let later = now + Duration::from_secs(number as u64);
+            assert!(matches!(
+                cache.find(later, &url(number + 100)),
+                Found::Wanted { is_new: true }
+            ));
+            cache.fetched(later, url(number + 100), Err(GONE));
+            assert!(cache.entries.len() <= ADDRESSES_MAX);
+        }
+        cache.clear();
+        assert!(cache.entries.is_empty());
+    }
+}

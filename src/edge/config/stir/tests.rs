@@ -55,6 +55,10 @@ fn a_trunk_has_what_it_needs() {
         "{said}"
     );
     assert_eq!(told("", "stir_in = \"off\"\nstir_out = false\n"), "");
+    let said = told("", "stir_out = true\n");
+    assert!(said.contains("warning[missing-key]: callers are signed with their country"), "{said}");
+    let said = told("[dial]\ncountry_code = \"86\"\n", "stir_out = true\n");
+    assert!(!said.contains("country"), "{said}");
 }
 
 #[test]
