@@ -7,6 +7,8 @@ use crate::switch::cause;
 use crate::switch::cdr::record::{Direction, SegmentKind};
 use crate::switch::health::Outcome;
 
+pub(super) use super::hangup::refused_by;
+
 impl Call {
     pub(super) fn setup(
         &mut self,
@@ -501,16 +503,6 @@ impl Call {
 pub(super) fn warning(refusal: SdpRefusal) -> (HeaderName, String) {
     let (code, text) = refusal.warning();
     (HeaderName::Warning, format!("{code} tandem \"{text}: {refusal}\""))
-}
-
-/// Who ended a call that nobody answered: the called party where the fault is its own.
-pub(super) fn refused_by(cause: &Cause) -> HungUpBy {
-    match cause.fault {
-        cause::Fault::Called => HungUpBy::Called,
-        // It was given up before it was known where it goes.
-        _ if cause.key == cause::CANCELLED.key => HungUpBy::Caller,
-        _ => HungUpBy::System,
-    }
 }
 
 /// Which of several refusals tells the caller most (RFC 3261 §16.7 step 6 in our words).
