@@ -11,6 +11,7 @@ pub mod log;
 pub mod media_io;
 pub mod provisioning;
 pub mod sip_io;
+pub mod stir;
 pub mod store;
 pub mod supervisor;
 pub mod switchboard_task;

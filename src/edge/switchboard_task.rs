@@ -4,6 +4,7 @@ mod commands;
 mod explain;
 mod media;
 mod phones;
+mod stir;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use super::config::Loaded;
 use super::media_io::MediaEvent;
 use super::provisioning::Ask;
 use super::sip_io::{Arrival, SipIo};
+use super::stir::Task;
 use super::store::StoredBinding;
 use super::supervisor::Paths;
 use crate::proto::sip::registration::Binding;
@@ -90,6 +92,7 @@ struct SwitchboardTask {
     /// It was told to stop twice: nothing is waited for any more.
     is_leaving: bool,
     reload_tx: mpsc::Sender<commands::Reloaded>,
+    stir: stir::StirDesk,
 }
 
 /// Runs until the daemon stops and its calls are over.
@@ -109,6 +112,7 @@ pub async fn run(setup: Setup) {
         drain,
     } = setup;
     let (reload_tx, mut reloads) = mpsc::channel(4);
+    let (stir, mut stir_answers) = stir::StirDesk::new();
     let mut task = SwitchboardTask {
         switchboard,
         sip,
@@ -122,13 +126,14 @@ pub async fn run(setup: Setup) {
         is_draining: false,
         is_leaving: false,
         reload_tx,
+        stir,
     };
     let mut buffer = vec![0_u8; DATAGRAM_MAX];
     let mut hang_up_at = None;
     let mut leave_at: Option<Deadline> = None;
     loop {
         task.carry_out();
-        if task.is_draining && task.calls.is_empty() {
+        if task.is_draining && task.calls.is_empty() && task.switchboard.counts().stir == 0 {
             break;
         }
         let next = task.switchboard.next_timeout().map(|at| task.tools.clock.deadline(at).into());
@@ -140,6 +145,7 @@ pub async fn run(setup: Setup) {
             Some((call, event)) = media.recv() => task.media_event(CallId(call), event),
             Some(request) = commands.recv() => task.command(request),
             Some(ask) = asks.recv() => task.web_asked(ask),
+            Some(answer) = stir_answers.recv() => task.stir_answered(answer),
             Some(reloaded) = reloads.recv() => task.reloaded(reloaded),
             () = sleep_opt(next) => {
                 task.timeout(outputs.len());
@@ -256,6 +262,8 @@ impl SwitchboardTask {
                         self.sip.send(dest, packet, attempt)
                     }
                     Output::Ask(question) => self.sip.ask(question),
+                    Output::Verify { id, checks } => self.stir_job(id, Task::Verify(checks)),
+                    Output::Sign { id, input } => self.stir_job(id, Task::Sign(input)),
                     Output::StartCall(start) => self.start_call(*start),
                     Output::ToCall(call, input) => self.tell_call(call, input),
                     Output::StoreBindings { aor, bindings } => self.store_bindings(aor, &bindings),
@@ -346,6 +354,7 @@ impl SwitchboardTask {
         let due = self.switchboard.next_timeout().unwrap_or(now);
         let load = Load { lag: now.since(due), queued, queue_max: OUTPUTS_MAX };
         self.switchboard.loaded(now, load, &mut self.out);
+        self.switchboard.clock_is(now, self.tools.clock.wall());
         self.switchboard.handle_timeout(now, &mut self.out);
     }
 

@@ -5,5 +5,6 @@ pub mod network;
 pub mod rtp;
 pub mod sdp;
 pub mod sip;
+pub mod stir;
 pub mod time;
 pub mod token;

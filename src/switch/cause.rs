@@ -87,6 +87,16 @@ catalogue! {
     CAP_REACHED = "cap_reached", 403, 21, Caller, false, "a cap on calls or minutes was reached";
     /// The From names another user than the one who logged in.
     OTHER_IDENTITY = "other_identity", 403, 21, Caller, false, "the caller claims to be somebody else";
+    /// The trunk's calls must state who calls, and this one does not (RFC 8224 §6.2.2).
+    IDENTITY_MISSING = "identity_missing", 428, 21, Caller, false, "nothing states who calls";
+    /// The certificate of who states it could not be fetched.
+    IDENTITY_UNFETCHED = "identity_unfetched", 436, 21, Caller, false, "the certificate of the caller's identity was not to be had";
+    /// That certificate is from nobody whom we trust, or has expired.
+    IDENTITY_UNSUPPORTED = "identity_unsupported", 437, 21, Caller, false, "the certificate of the caller's identity is not trusted";
+    /// The statement is forged, malformed, or about another call.
+    IDENTITY_INVALID = "identity_invalid", 438, 21, Caller, false, "the statement of who calls is not valid";
+    /// It is too old, or from the future.
+    IDENTITY_STALE = "identity_stale", 403, 21, Caller, false, "the statement of who calls is too old";
     /// The caller insists on a kind of privacy that we do not know (RFC 3323 §5).
     NO_PRIVACY = "no_privacy", 500, 79, Caller, false, "the privacy that was asked for cannot be had";
     /// The far end refused us (401, 403, 407 after our credentials).

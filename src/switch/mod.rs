@@ -10,5 +10,6 @@ pub mod identity;
 pub mod route;
 pub mod services;
 pub mod snapshot;
+pub mod stir;
 pub mod subscriptions;
 pub mod switchboard;

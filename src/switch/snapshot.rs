@@ -22,6 +22,7 @@ pub use crate::switch::health::Bounds as HealthBounds;
 pub use crate::switch::identity::Dialect;
 pub use crate::switch::route::caps::{CapsWish, DialSettings, Rights};
 pub use crate::switch::services::CodeSettings;
+pub use crate::switch::stir::{StirIn, StirSettings};
 
 /// A password; its `Debug` shows nothing.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -361,6 +362,10 @@ pub struct Trunk {
     pub keepalive: Duration,
     /// When what real calls tell of it makes it the last one to be tried.
     pub health: HealthBounds,
+    /// What is done with the Identity headers of its calls (RFC 8224).
+    pub stir_in: StirIn,
+    /// Do calls that leave by it state who calls?
+    pub stir_out: bool,
     /// How numbers and identities are written for it and read from it, and whose word counts.
     pub dialect: Dialect,
     /// The profile that it follows.
@@ -438,6 +443,8 @@ pub struct Snapshot {
     pub codes: CodeSettings,
     /// `[provisioning]`.
     pub provisioning: ProvisioningSettings,
+    /// `[stir]`.
+    pub stir: StirSettings,
     /// By extension.
     pub phones: HashMap<String, Phone>,
     /// In the order of the file.

@@ -110,6 +110,7 @@ fn seeds(name: &str) -> Vec<Vec<u8>> {
             .filter(|value| !value.is_empty())
             .map(String::into_bytes)
             .collect(),
+        "identity" => IDENTITY.iter().map(|line| line.as_bytes().to_vec()).collect(),
         "switchboard" => {
             let mut seeds = corpus();
             seeds.extend(files(&root().join("fuzz/seeds"), ".sip"));
@@ -134,6 +135,21 @@ const RTP: &[&[u8]] = &[
       \x14\x04\x80\x00\x00\x01\x00\x00\x00\xa0\x01\x02\x03\x04payload payload pay!\
       \x14\x03\x80\x00\x00\x02\x00\x00\x01\x40\x01\x02\x03\x04payload pay!\
       \x01\x04\x80\x00\x00\x03\x00\x00\x02\x00\x01\x02\x03\x04payload payload pay!",
+];
+
+/// Tokens, as JSON with the byte 0x1e between head and claims; the one of RFC 8225, appendix A; an address, numbers.
+const IDENTITY: &[&str] = &[
+    "{\"alg\":\"ES256\",\"ppt\":\"shaken\",\"typ\":\"passport\",\"x5u\":\"https://cert.example.org/passport.cer\"}\x1e\
+     {\"attest\":\"A\",\"dest\":{\"tn\":[\"2\"]},\"iat\":1,\"orig\":{\"tn\":\"1\"},\"origid\":\"123e4567-e89b-12d3-a456-426655440000\"}\n\
+     {\"alg\":\"ES256\",\"ppt\":\"div\",\"typ\":\"passport\",\"x5u\":\"https://cert.example.org/passport.cer\"}\x1e\
+     {\"dest\":{\"tn\":[\"3\"]},\"div\":{\"tn\":\"2\"},\"iat\":1,\"orig\":{\"tn\":\"1\"}}",
+    "eyJhbGciOiJFUzI1NiIsInR5cCI6InBhc3Nwb3J0IiwieDV1IjoiaHR0cHM6Ly9jZXJ0LmV4YW1wbGUub3JnL3Bhc3Nwb3J0LmNlciJ9.\
+     eyJkZXN0Ijp7InVyaSI6WyJzaXA6YWxpY2VAZXhhbXBsZS5jb20iXX0sImlhdCI6MTQ3MTM3NTQxOCwib3JpZyI6eyJ0biI6IjEyMTU1NTUxMjEyIn19.\
+     VLBCIVDCaeK6M4hLJb6SHQvacAQVvoiiEOWQ_iUkqk79UD81fHQ0E1b3_GluIkba7UWYRM47ZbNFdOJquE35cw;\
+     info=<https://cert.example.org/passport.cer>;alg=ES256",
+    "https://[2001:db8::1]:8443/a/b.pem?c=d",
+    "+86 (20) 1234-5678",
+    "0\x0f\u{a2}\r\x16\x0b12155551212",
 ];
 
 const CONTROL: &[&str] = &[

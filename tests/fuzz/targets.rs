@@ -21,6 +21,10 @@ use tandem::proto::sip::subscription::dialog_info::escape;
 use tandem::proto::sip::subscription::{EventHeader, Package};
 use tandem::proto::sip::transport::{Flow, Host, Transport};
 use tandem::proto::sip::uri::{Uri, escape_user, unescape};
+use tandem::proto::stir::authority::TnAuthList;
+use tandem::proto::stir::source::CertificateUrl;
+use tandem::proto::stir::verify::DIVERSIONS_MAX;
+use tandem::proto::stir::{Expected, Home, Passport, canonical, chains_of, signature};
 
 use crate::board::{Board, STRANGER, TRUNK};
 
@@ -35,6 +39,7 @@ pub const ALL: &[Target] = &[
     ("rtp", rtp),
     ("control_line", control_line),
     ("uri_headers", uri_headers),
+    ("identity", identity),
     ("switchboard", switchboard),
 ];
 
@@ -202,6 +207,51 @@ pub fn uri_headers(bytes: &[u8]) {
     if let Some(host) = Host::parse(text) {
         assert_eq!(Host::parse(&host.to_string()), Some(host));
     }
+}
+
+/// The value of an Identity header, and the certificate that it may lead to: what is read is within bounds, and what is
+/// said of a call is about that call.
+pub fn identity(bytes: &[u8]) {
+    let _ = TnAuthList::of_certificate(bytes);
+    let _ = signature::from_der(bytes);
+    let text = String::from_utf8_lossy(bytes);
+    if let Some(url) = CertificateUrl::parse(&text) {
+        assert!(!url.host.is_empty() && url.port > 0 && url.path.starts_with('/'));
+    }
+    let home = Home { country_code: Some("86"), national_prefix: "0", ..Home::default() };
+    if let Some(number) = canonical(&text, home) {
+        assert_eq!(canonical(&format!("+{number}"), home), Some(number));
+    }
+    let passports: Vec<_> = text
+        .lines()
+        .map(|line| match line.split_once('\x1e') {
+            // As JSON, so that changes of it are changes of the token and not of its letters.
+            Some((head, claims)) => {
+                let part = |text: &str| base64url(text.as_bytes());
+                format!("{}.{}.{};info=<{X5U}>", part(head), part(claims), part(&"s".repeat(64)))
+            }
+            None => line.to_owned(),
+        })
+        .filter_map(|line| Passport::read(&line).ok().flatten())
+        .collect();
+    for passport in &passports {
+        assert!(!passport.dest.is_empty() && !passport.x5u.is_empty());
+        let called = passport.dest[0].clone();
+        let expected = Expected { caller: passport.orig.clone(), called, now: passport.iat };
+        match chains_of(&passports, &expected) {
+            Ok(chains) => assert!(chains.iter().all(|chain| chain.len() <= DIVERSIONS_MAX + 1)),
+            Err(failure) => assert!((400..500).contains(&failure.kind.status())),
+        }
+    }
+}
+
+const X5U: &str = "https://cert.example.org/passport.cer";
+
+fn base64url(bytes: &[u8]) -> String {
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let bit = |at: usize| bytes.get(at / 8).map_or(0, |byte| usize::from(byte >> (7 - at % 8) & 1));
+    let letter = |at: usize| (0..6).fold(0, |sum, offset| sum << 1 | bit(6 * at + offset));
+    (0..(8 * bytes.len()).div_ceil(6)).map(|at| char::from(alphabet[letter(at)])).collect()
 }
 
 /// Datagrams from a trunk and from a stranger: whatever they are, nothing of them is left in the end.

@@ -20,6 +20,7 @@ mod operator;
 mod provisioning;
 mod secure;
 mod services;
+mod stir;
 mod tcp;
 mod thousand;
 

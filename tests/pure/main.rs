@@ -46,6 +46,8 @@ mod replaces;
 mod services;
 mod session_timers;
 mod soak;
+mod stating;
+mod stir;
 mod subscriptions;
 mod transactions;
 mod transfer;

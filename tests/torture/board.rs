@@ -13,7 +13,7 @@ use tandem::switch::cdr::record::CallId;
 use tandem::switch::identity::{Forwarding, IdentityHeader, Trust};
 use tandem::switch::snapshot::{
     CapsWish, Destination, Dialect, HealthBounds, Limits, Number, PeerAddress, Phone, Reliable,
-    Rights, Secret, SipSettings, Snapshot, Trunk, TrunkMode,
+    Rights, Secret, SipSettings, Snapshot, StirIn, Trunk, TrunkMode,
 };
 use tandem::switch::switchboard::{Output, Switchboard};
 
@@ -130,7 +130,8 @@ impl Board {
     fn serve(&mut self, outputs: Vec<Output>) {
         for output in outputs {
             match output {
-                Output::Ask(_) => {}
+                // Nobody answers: what waits goes on after a while.
+                Output::Ask(_) | Output::Verify { .. } | Output::Sign { .. } => {}
                 Output::Transmit { dest, packet, .. } => {
                     let to = match &dest {
                         Dest::Flow(flow) => flow.remote,
@@ -225,6 +226,8 @@ fn snapshot() -> Snapshot {
         outbound: false,
         keepalive: std::time::Duration::ZERO,
         health: HealthBounds::default(),
+        stir_in: StirIn::Note,
+        stir_out: false,
         dialect: Dialect {
             trust: Trust { inward: true, outward: true },
             identity: vec![IdentityHeader::Asserted, IdentityHeader::RemoteParty],

@@ -10,7 +10,7 @@ use super::settings::Settings;
 use super::source::{Marked, Report, Spot, Wrong};
 use super::tables::{PhoneDraft, RouteDraft};
 use super::trunk::TrunkDraft;
-use super::{codes, protect, provision, value};
+use super::{codes, protect, provision, stir, value};
 use crate::proto::sip::transport::DEFAULT_PORT;
 use crate::switch::identity::{FromUser, NumberForm};
 use crate::switch::snapshot::{
@@ -34,6 +34,7 @@ pub(super) fn check(report: &mut Report, drafts: &Drafts) {
     protect::check(report, drafts, &trunk_names(drafts));
     codes::check(report, &drafts.settings, &extensions(drafts));
     provision::check(report, drafts);
+    stir::check(report, drafts);
 }
 
 fn settings(report: &mut Report, settings: &Settings) {
@@ -472,6 +473,7 @@ pub(super) fn snapshot(drafts: Drafts) -> Snapshot {
         emergency: drafts.settings.emergency,
         codes: drafts.settings.codes,
         provisioning: drafts.settings.provisioning,
+        stir: drafts.settings.stir,
     }
 }
 
@@ -525,5 +527,7 @@ fn trunk_of(draft: TrunkDraft) -> Option<Trunk> {
         dialect: draft.dialect,
         profile: draft.profile.map(|profile| profile.value),
         written: draft.written,
+        stir_in: draft.stir_in.map(|stir_in| stir_in.value).unwrap_or_default(),
+        stir_out: draft.stir_out,
     })
 }

@@ -16,6 +16,7 @@ mod reference;
 mod secure;
 mod settings;
 mod source;
+mod stir;
 mod tables;
 mod trunk;
 mod value;
@@ -24,6 +25,7 @@ mod value;
 mod tests;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use self::decode::{Drafts, Source};
 pub use self::diagnostic::{Diagnostic, Severity};
@@ -35,6 +37,7 @@ pub use self::settings::{ControlSettings, DEFAULT_SOCKET};
 use self::source::{Report, Spot, Wrong};
 use crate::edge::provisioning::Templates;
 use crate::edge::sip_io::tls::Tls;
+use crate::edge::stir::Material;
 use crate::switch::snapshot::Snapshot;
 
 /// The generated reference may lie beside the configuration; it is not part of it.
@@ -58,6 +61,8 @@ pub struct Loaded {
     pub tls: Tls,
     /// The templates of the files that phones fetch, read.
     pub templates: Templates,
+    /// Our key for statements of who calls, and whose certificates are believed.
+    pub stir: Arc<Material>,
 }
 
 /// Reads and checks every file of the directory.
@@ -103,14 +108,16 @@ fn load_with(
     check::check(&mut report, &drafts);
     let tls = secure::read(&mut report, &mut drafts, base, is_last_good);
     let templates = provision::read(&mut report, &drafts, base, is_last_good);
+    let stir = stir::read(&mut report, &mut drafts, base, is_last_good);
     let findings = report.finish();
     let has_errors = findings.iter().any(|finding| finding.severity == Severity::Error);
-    let (Some(tls), Some(templates), false) = (tls, templates, has_errors) else {
+    let (Some(tls), Some(templates), Some(stir), false) = (tls, templates, stir, has_errors) else {
         return Err(findings);
     };
     let control = drafts.settings.control.clone();
     let snapshot = check::snapshot(drafts);
-    Ok(Loaded { snapshot, control, warnings: findings, is_last_good, tls, templates })
+    let stir = Arc::new(stir);
+    Ok(Loaded { snapshot, control, warnings: findings, is_last_good, tls, templates, stir })
 }
 
 /// Adds the file's text to the report; a file other than `tandem.toml` may be absent.

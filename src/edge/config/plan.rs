@@ -136,6 +136,7 @@ fn settings(loaded: &Loaded) -> Settings {
         dial: loaded.snapshot.dial.clone(),
         emergency: loaded.snapshot.emergency.clone(),
         provisioning: loaded.snapshot.provisioning.clone(),
+        stir: loaded.snapshot.stir.clone(),
         control: loaded.control.clone(),
         ..Settings::default()
     }

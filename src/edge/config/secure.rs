@@ -58,7 +58,7 @@ fn file(text: Marked<&str>) -> Result<String, Wrong> {
     Ok(text.value.to_owned())
 }
 
-fn optional(text: Marked<&str>) -> Result<Option<String>, Wrong> {
+pub(super) fn optional(text: Marked<&str>) -> Result<Option<String>, Wrong> {
     if text.value.is_empty() { Ok(None) } else { file(text).map(Some) }
 }
 

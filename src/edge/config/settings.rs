@@ -10,11 +10,12 @@ use super::protect::{DIAL, EMERGENCY, GUARD, list};
 use super::provision::PROVISIONING;
 use super::secure::TLS;
 use super::source::{Marked, Spot, Wrong};
+use super::stir::STIR;
 use super::value;
 use crate::proto::sip::auth::digest::Algorithm;
 use crate::switch::snapshot::{
     CodeSettings, DialSettings, EmergencySettings, GuardSettings, Limits, Listen, MediaSettings,
-    OtherFrom, ProvisioningSettings, SipSettings,
+    OtherFrom, ProvisioningSettings, SipSettings, StirSettings,
 };
 
 /// The control socket unless the configuration or the command line says otherwise.
@@ -44,6 +45,7 @@ pub(super) struct Settings {
     pub(super) dial: DialSettings,
     pub(super) emergency: EmergencySettings,
     pub(super) provisioning: ProvisioningSettings,
+    pub(super) stir: StirSettings,
     /// Where each of `emergency.trunks` stands.
     pub(super) emergency_trunks_at: Vec<Spot>,
     pub(super) codes: CodeSettings,
@@ -82,6 +84,7 @@ pub(super) static SECTIONS: &[Section] = &[
     ("emergency", EMERGENCY),
     ("codes", CODES),
     ("provisioning", PROVISIONING),
+    ("stir", STIR),
 ];
 
 static SIP: &[Key] = &[

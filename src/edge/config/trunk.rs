@@ -7,13 +7,13 @@ use super::protect::{digits, list, put_minutes};
 use super::settings::{in_seconds, quoted, seconds};
 use super::source::{Marked, Spot, Wrong};
 use super::tables::{put, reliable_word, secret};
-use super::value;
+use super::{stir, value};
 use crate::switch::identity::{
     Dialect, ForwardedCaller, Forwarding, FromHost, FromUser, IdentityHeader, NumberForm, Trust,
 };
 use crate::switch::route::caps::Minutes;
 use crate::switch::snapshot::{
-    CapsWish, HealthBounds, PeerAddress, Reliable, Secret, TrunkMode, WrittenIn,
+    CapsWish, HealthBounds, PeerAddress, Reliable, Secret, StirIn, TrunkMode, WrittenIn,
 };
 
 /// `[[trunk]]` as it is decoded.
@@ -40,6 +40,8 @@ pub(super) struct TrunkDraft {
     pub(super) health: HealthBounds,
     pub(super) dialect: Dialect,
     pub(super) profile: Option<Marked<String>>,
+    pub(super) stir_in: Option<Marked<StirIn>>,
+    pub(super) stir_out: bool,
     /// Where each of the keys above is written.
     pub(super) written: Vec<(&'static str, WrittenIn)>,
 }
@@ -69,6 +71,8 @@ impl Default for TrunkDraft {
             // Below the half minute after which the shortest of NATs forget (RFC 5626 §4.4.2).
             keepalive: Duration::from_secs(25),
             health: HealthBounds::default(),
+            stir_in: None,
+            stir_out: false,
             dialect: Dialect::default(),
             profile: None,
             written: Vec::new(),
@@ -229,6 +233,19 @@ pub(super) static TRUNK: &[Item<TrunkDraft>] = &[
         |t, n| t.health.answers_min_percent = n,
         |t| t.health.answers_min_percent.to_string(),
         "Below this share of answered calls (of thirty or more in five minutes) a place of it is tried last; 0 never.",
+    ),
+    Item::text(
+        "stir_in",
+        "off, note, reason, reject or require",
+        Given::Default { shows: |t| quoted(t.stir_in.map_or(StirIn::Off, |m| m.value).word()) },
+        |t, text| put(&mut t.stir_in, stir::policy(text.value)?, text.at),
+        "Identity headers (STIR) of its calls: not read, checked and noted, also told to the carrier, refused if wrong, or refused if wrong or missing.",
+    ),
+    Item::flag(
+        "stir_out",
+        |t, yes| t.stir_out = yes,
+        |t| t.stir_out.to_string(),
+        "Whether calls by it state who calls, signed with the key of [stir].",
     ),
     Item::text(
         "profile",

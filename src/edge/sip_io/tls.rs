@@ -125,14 +125,7 @@ fn client(
     provider: Arc<CryptoProvider>,
 ) -> Result<ClientConfig, TlsError> {
     let key = "authorities";
-    let authorities = match &settings.authorities {
-        Some(file) => roots(&base.join(file), key)?,
-        // A machine without any is still of use: it connects to nobody by TLS.
-        None => SYSTEM_AUTHORITIES
-            .iter()
-            .find_map(|file| roots(Path::new(file), key).ok())
-            .unwrap_or_else(RootCertStore::empty),
-    };
+    let authorities = authorities(settings, base)?;
     let verifier = Arc::new(NameChecker {
         authorities,
         takes_wildcards: settings.wildcards,
@@ -150,6 +143,34 @@ fn client(
             let own = SingleCertAndKey::from(CertifiedKey::clone(own));
             builder.with_client_cert_resolver(Arc::new(own))
         }
+    })
+}
+
+/// What certificates of callers are fetched with: servers of the web, known by their names in the usual way
+/// (RFC 9110 §4.3.4) and the same authorities.
+///
+/// # Errors
+///
+/// The file of the authorities is not what it should be.
+pub fn web_client(settings: &TlsSettings, base: &Path) -> Result<ClientConfig, TlsError> {
+    let key = "authorities";
+    let authorities = authorities(settings, base)?;
+    Ok(ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| broken(key, error))?
+        .with_root_certificates(authorities)
+        .with_no_client_auth())
+}
+
+fn authorities(settings: &TlsSettings, base: &Path) -> Result<RootCertStore, TlsError> {
+    let key = "authorities";
+    Ok(match &settings.authorities {
+        Some(file) => roots(&base.join(file), key)?,
+        // A machine without any is still of use: it connects to nobody by TLS.
+        None => SYSTEM_AUTHORITIES
+            .iter()
+            .find_map(|file| roots(Path::new(file), key).ok())
+            .unwrap_or_else(RootCertStore::empty),
     })
 }
 

@@ -411,6 +411,7 @@ impl SwitchboardTask {
                 row("lines of calls", counts.lines as u64, none_left),
                 row("files fetched by phones", fetched, None),
                 row("fetches refused", refused, None),
+                row("calls being identified", counts.stir as u64, None),
                 row("nonces remembered", counts.nonces as u64, None),
                 row("messages dropped", counts.dropped, None),
                 row("requests challenged", counts.challenged, None),

@@ -102,6 +102,8 @@ fn settings(snapshot: &Snapshot, trunk: &Trunk) -> Vec<SettingRow> {
         ("calls_per_minute", unlimited(caps.calls_per_minute)),
         ("failures_max_percent", trunk.health.failures_max_percent.to_string()),
         ("answers_min_percent", trunk.health.answers_min_percent.to_string()),
+        ("stir_in", trunk.stir_in.word().to_owned()),
+        ("stir_out", trunk.stir_out.to_string()),
         ("outbound", trunk.outbound.to_string()),
         ("keepalive_seconds", seconds(trunk.keepalive)),
         ("reliable", trunk.reliable.word().to_owned()),

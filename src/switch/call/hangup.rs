@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::proto::sip::session::{Ending, State};
-use crate::switch::cause;
+use crate::switch::cause::{self, Cause};
 use crate::switch::cdr::record::LegRecord;
 use crate::switch::health::Outcome;
 
@@ -240,6 +240,16 @@ pub(super) fn record_of(leg: &Leg) -> LegRecord {
         packets_out: 0,
         lost: 0,
         jitter_ms: 0.0,
+    }
+}
+
+/// Who ended a call that nobody answered: the called party where the fault is its own.
+pub(super) fn refused_by(cause: &Cause) -> HungUpBy {
+    match cause.fault {
+        cause::Fault::Called => HungUpBy::Called,
+        // It was given up before it was known where it goes.
+        _ if cause.key == cause::CANCELLED.key => HungUpBy::Caller,
+        _ => HungUpBy::System,
     }
 }
 

@@ -240,6 +240,13 @@ pub enum Input {
         /// Its figures.
         text: String,
     },
+    /// Something happened on its way that its story should have.
+    Noted {
+        /// The kind, such as `stir.signed`.
+        what: &'static str,
+        /// In words.
+        text: String,
+    },
     /// An operator, or the drain of the daemon, ends the call.
     HangUp(&'static Cause, HungUpBy),
 }

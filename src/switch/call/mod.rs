@@ -284,6 +284,7 @@ impl Call {
                     self.note(now, &label, "media.reported", text);
                 }
             }
+            Input::Noted { what, text } => self.note(now, "", what, text),
             Input::HangUp(cause, by) => self.fail(now, cause, None, by, out),
         }
         self.settle(now, out);

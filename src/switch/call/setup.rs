@@ -11,6 +11,8 @@ use crate::switch::identity::Reason;
 /// How long the answer to a service code lasts: as long as a display needs to be read.
 const SERVED_FOR: Duration = Duration::from_secs(2);
 
+pub(super) use super::hangup::refused_by;
+
 impl Call {
     pub(super) fn setup(
         &mut self,
@@ -578,11 +580,6 @@ impl Call {
 pub(super) fn warning(refusal: SdpRefusal) -> (HeaderName, String) {
     let (code, text) = refusal.warning();
     (HeaderName::Warning, format!("{code} tandem \"{text}: {refusal}\""))
-}
-
-/// Who ended a call that nobody answered: the called party where the fault is its own.
-pub(super) fn refused_by(cause: &Cause) -> HungUpBy {
-    if cause.fault == cause::Fault::Called { HungUpBy::Called } else { HungUpBy::System }
 }
 
 /// Which of several refusals tells the caller most (RFC 3261 §16.7 step 6 in our words).

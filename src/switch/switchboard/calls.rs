@@ -3,6 +3,7 @@
 use super::admit::{Asked, Who};
 use super::identity::Wish;
 use super::meter::Planned;
+use super::stir::Finding;
 use super::*;
 use crate::proto::sip::message::Parsed;
 use crate::proto::sip::method::Method;
@@ -33,6 +34,20 @@ impl Switchboard {
         if verdict.is_ok() && self.lacks_option(now, &origin, &asked, out) {
             return;
         }
+        let Some((asked, finding)) = self.screened(now, &origin, asked, out) else { return };
+        self.invite_known(now, origin, verdict, finding, asked, out);
+    }
+
+    /// Serves an INVITE of whom it is from, as far as that is known.
+    pub(super) fn invite_known(
+        &mut self,
+        now: Instant,
+        origin: Origin,
+        verdict: Result<(), &'static Cause>,
+        finding: Finding,
+        asked: Asked,
+        out: &mut Vec<Output>,
+    ) {
         // A guess at a password is one record in a minute; the others are counted.
         let refused = verdict.err().map(|_| self.guard.refused_call(now, asked.flow.remote.ip()));
         if refused == Some(None) {
@@ -41,6 +56,7 @@ impl Switchboard {
         let Wish { caller, dialled, device } = self.read_wish(&origin, &asked.request);
         let max_forwards = asked.request.max_forwards().unwrap_or(70);
         let allowed = verdict.and_then(|()| self.is_own_identity(&origin, &asked.request));
+        let allowed = allowed.and_then(|()| finding.refusal());
         let served = self.is_served(&origin, (&caller, &dialled), &asked.request);
         let is_open = allowed.is_ok() && served.is_ok();
         if is_open && self.is_replacing(now, &origin, &caller, &asked, out) {
@@ -55,18 +71,20 @@ impl Switchboard {
             Ok(Ok(())) => self.decided(now, &origin, (&caller, &dialled), &asked.request, out),
         };
         let Planned { plan, charges, remark, is_emergency, is_service } = decided;
-        let remark = remark.or_else(|| unrecorded(refused.flatten()));
+        let remark = remark.or_else(|| finding.remark()).or_else(|| unrecorded(refused.flatten()));
         let is_sips = !is_emergency && !is_service && is_sips(&asked.request);
         let plan = plan.and_then(|plan| if is_sips { only_secure(plan) } else { Ok(plan) });
         let plan = plan.and_then(|plan| self.only_device(now, device.as_ref(), plan));
         let plan = plan.and_then(|plan| share_breadth(plan, &asked.request));
+        let plan = plan.map(|plan| self.with_verstat(&finding, plan));
         let call = self.new_call_id(now);
         self.calls.insert(call, CallEntry { is_sips, ..CallEntry::default() });
         self.charge(now, call, charges);
         self.adopt(call, &asked);
-        if plan.is_ok() {
+        if plan.is_ok() && !finding.is_trying {
             self.respond(now, &asked, 100, "Trying", &[], out);
         }
+        self.stir_found(call, asked.server, finding, out);
         let began = self.began(now, call, &origin, &caller, &dialled, plan.as_ref());
         let (mut contact, media_ip) = self.contact_towards(&Dest::Flow(asked.flow), &dialled);
         if is_sips && asked.flow.transport.is_secure() {
@@ -186,6 +204,7 @@ impl Switchboard {
         let trunk = Some(start.began.trunk.clone()).filter(|trunk| !trunk.is_empty());
         let entry = self.calls.entry(call).or_default();
         (entry.trunk, entry.caller) = (trunk, caller);
+        entry.origin = Some(start.origin.clone());
         out.push(Output::StartCall(Box::new(start)));
     }
 
@@ -247,6 +266,28 @@ impl Switchboard {
         (bind(a, true), bind(b, is_one))
     }
 
+    /// Sends a request of a call.
+    pub(super) fn send_now(
+        &mut self,
+        now: Instant,
+        call: CallId,
+        (client, dest): (ClientKey, Dest),
+        method: &Method,
+        request: &Packet,
+        out: &mut Vec<Output>,
+    ) {
+        if *method == Method::Invite
+            && let Some(entry) = self.calls.get_mut(&call)
+        {
+            entry.invites.retain(|known| self.endpoint.is_open(*known));
+            entry.invites.push(client);
+        }
+        let (owner, large) = (Owner(call.0), self.large_of(request));
+        self.with_endpoint(now, out, |endpoint, events| {
+            endpoint.request(now, client, owner, dest, method, request, large, events);
+        });
+    }
+
     /// Carries out what a call wants.
     pub fn from_call(
         &mut self,
@@ -257,22 +298,14 @@ impl Switchboard {
     ) {
         match output {
             call::Output::Send { client, dest, method, request } => {
-                if method == Method::Invite
-                    && let Some(entry) = self.calls.get_mut(&call)
-                {
-                    entry.invites.retain(|known| self.endpoint.is_open(*known));
-                    entry.invites.push(client);
-                }
-                let (owner, large) = (Owner(call.0), self.large_of(&request));
-                self.with_endpoint(now, out, |endpoint, events| {
-                    endpoint.request(now, client, owner, dest, &method, &request, large, events);
-                })
+                self.send_of_call(now, call, (client, dest), &method, request, out)
             }
             call::Output::SendAck { dest, request } => {
                 self.with_endpoint(now, out, |endpoint, events| {
                     endpoint.send_ack(now, dest, &request, events);
                 })
             }
+            call::Output::Cancel { client, .. } if self.is_unsigned_cancelled(client, out) => {}
             call::Output::Cancel { client, reason } => {
                 self.with_endpoint(now, out, |endpoint, events| {
                     endpoint.cancel(now, client, reason, events)
@@ -284,6 +317,7 @@ impl Switchboard {
                 {
                     entry.open.retain(|open| open.server != server);
                 }
+                let packet = self.with_stir_reason(call, server, status, packet);
                 self.with_endpoint(now, out, |endpoint, events| {
                     endpoint.respond(now, server, status, packet, events);
                 })
@@ -343,6 +377,7 @@ impl Switchboard {
         let Some(entry) = self.calls.remove(&call) else { return };
         self.lines_changed(now, call, Vec::new(), out);
         self.discharge(now, &entry.charges);
+        self.forget_unsigned(call);
         for key in entry.dialogs {
             let source = self.dialogs.remove(&key).and_then(|dialog| dialog.counted);
             if let Some(ip) = source {

@@ -15,12 +15,14 @@ mod healths;
 mod identity;
 mod messages;
 mod meter;
+mod output;
 mod peers;
 mod probes;
 mod publish;
 mod register;
 mod replaces;
 mod services;
+mod stir;
 mod strays;
 mod subscribe;
 mod targets;
@@ -46,7 +48,7 @@ use crate::proto::time::{Instant, Wall};
 use crate::proto::token::Tokens;
 use crate::switch::call::{self, Origin, Start};
 use crate::switch::cdr::record::CallId;
-use crate::switch::guard::{Guard, GuardCounts, Source};
+use crate::switch::guard::Guard;
 use crate::switch::health::Healths;
 use crate::switch::identity::Caller;
 use crate::switch::route::caps::{Meter, Whose};
@@ -57,54 +59,12 @@ use crate::switch::subscriptions::Subscriptions;
 pub use calls::OriginateError;
 pub use explain::{Explained, PlaceView};
 pub use gate::Load;
+pub use output::{Counts, Output};
+pub use stir::{CHECKED_MAX, SIGNATURE_TIME, SIGNED_MAX, VERDICT_TIME};
 pub use trunks::TrunkView;
 
 /// The owner number of transactions that belong to no call.
 const NOBODY: Owner = Owner(0);
-
-/// What the switchboard wants done.
-#[derive(Debug)]
-pub enum Output {
-    /// Send these bytes to a place that needs no look-up; if that fails and `attempt` is named, say so with
-    /// [`Switchboard::transport_failed`].
-    Transmit {
-        /// Where to.
-        dest: Dest,
-        /// What.
-        packet: Packet,
-        /// Which attempt wants to hear of a failure.
-        attempt: Option<Attempt>,
-    },
-    /// Ask the name server this; the answer is for [`Switchboard::dns_answered`].
-    Ask(Question),
-    /// A call begins.
-    StartCall(Box<Start>),
-    /// Something for a call.
-    ToCall(CallId, Box<call::Input>),
-    /// The bindings of an address of record are these now.
-    StoreBindings {
-        /// The address of record: an extension or an account.
-        aor: String,
-        /// All of them.
-        bindings: Vec<Binding>,
-    },
-    /// What a phone has switched on is this now.
-    StoreServices {
-        /// The phone.
-        extension: String,
-        /// All of it.
-        services: PhoneServices,
-    },
-    /// Close the connections that this source made: it is banned.
-    CutOff(Source),
-    /// For the event stream.
-    Event {
-        /// The kind, such as `phone.registered`.
-        kind: &'static str,
-        /// Its fields.
-        fields: Vec<(&'static str, String)>,
-    },
-}
 
 /// A dialog's entry in the directory.
 #[derive(Debug)]
@@ -128,41 +88,12 @@ struct CallEntry {
     invites: Vec<ClientKey>,
     /// Whose minutes it talks.
     charges: Vec<meter::Charge>,
+    /// Who placed it.
+    origin: Option<Origin>,
+    /// What it came with that states who calls.
+    stir: stir::OfCall,
     /// It was placed by a `sips` address, and stays under TLS wherever it is sent.
     is_sips: bool,
-}
-
-/// Counts for `status` and `doctor`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Counts {
-    /// Client transactions.
-    pub client_transactions: usize,
-    /// Server transactions.
-    pub server_transactions: usize,
-    /// Calls.
-    pub calls: usize,
-    /// Dialogs in the directory.
-    pub dialogs: usize,
-    /// Addresses of record with bindings.
-    pub registered: usize,
-    /// Messages between phones that nobody has answered yet.
-    pub messages: usize,
-    /// Entity tags of what phones published.
-    pub publications: usize,
-    /// Live subscriptions.
-    pub subscriptions: usize,
-    /// Calls or extensions that are noted as being on the line: none without a call.
-    pub lines: usize,
-    /// Nonces whose counts are remembered.
-    pub nonces: usize,
-    /// Messages dropped as unusable since the start.
-    pub dropped: u64,
-    /// Requests challenged since the start.
-    pub challenged: u64,
-    /// Requests refused for load since the start.
-    pub shed: u64,
-    /// What the guard counts.
-    pub guard: GuardCounts,
 }
 
 /// The switchboard.
@@ -194,6 +125,8 @@ pub struct Switchboard {
     services: BTreeMap<String, PhoneServices>,
     /// Peers that are configured by name.
     peers: peers::Peers,
+    /// Statements of who calls that are being checked or signed.
+    stir: stir::Stir,
     /// Sessions that nobody wanted any more, latest last: transaction and the peer's tag.
     strays: VecDeque<(ClientKey, String)>,
     /// Dialogs that are over, latest last.
@@ -251,6 +184,7 @@ impl Switchboard {
             healths: Healths::default(),
             services: BTreeMap::new(),
             peers: peers::Peers::default(),
+            stir: stir::Stir::default(),
             strays: VecDeque::new(),
             ended: VecDeque::new(),
             is_draining: false,
@@ -359,6 +293,7 @@ impl Switchboard {
             publications: self.publications.len(),
             subscriptions: self.subscriptions.len(),
             lines: self.subscriptions.lines(),
+            stir: self.stir.waiting(),
             nonces: self.authenticator.remembered(),
             dropped: self.dropped,
             challenged: self.challenged,
@@ -415,7 +350,8 @@ impl Switchboard {
         let publications = self.publications.next_timeout();
         let subscriptions = self.subscriptions.next_timeout();
         let healths = self.healths.next_timeout();
-        let own = [registrants, peers, probes, healths, guard, publications, subscriptions];
+        let stir = self.stir.next_timeout();
+        let own = [registrants, peers, probes, healths, guard, publications, subscriptions, stir];
         [self.endpoint.next_timeout(), self.registrar.next_timeout()]
             .into_iter()
             .chain(own)
@@ -433,6 +369,7 @@ impl Switchboard {
         self.refresh_peers(now, out);
         self.run_probes(now, out);
         self.run_healths(now, out);
+        self.run_stir(now, out);
         self.subscriptions_due(now, out);
         self.publications.handle_timeout(now);
         self.guard.handle_timeout(now);
@@ -484,11 +421,12 @@ impl Switchboard {
                     );
                 }
             }
-            E::Cancel { server, owner, reasons } => {
-                if let Some(Owner(call)) = owner {
+            E::Cancel { server, owner, reasons } => match owner {
+                Some(Owner(call)) => {
                     to_call(CallId(call), call::Input::Cancelled(server, reasons), out);
                 }
-            }
+                None => self.stir_cancelled(now, server, out),
+            },
             E::Response { client, owner, response, flow } if owner == NOBODY => {
                 if !self.notify_answered(now, client, &response, out)
                     && !self.message_answered(now, client, &response, out)

@@ -38,6 +38,8 @@ pub struct Phone {
     pub direction: &'static str,
     /// Further lines of its description.
     pub sdp_extra: String,
+    /// Further header lines of its INVITEs.
+    pub headers: String,
     /// The first answer to the last INVITE that was not a challenge.
     pub last_answer: String,
     /// Every message, sent and received, first lines only.
@@ -105,6 +107,7 @@ impl Phone {
             scheme: "sip",
             direction: "sendrecv",
             sdp_extra: String::new(),
+            headers: String::new(),
             last_answer: String::new(),
             log: Vec::new(),
         }
@@ -240,6 +243,7 @@ impl Phone {
         let uri = format!("{}:{number}@{}", self.scheme, self.server);
         let call_id = format!("call-{}-{}", self.local().port(), self.cseq);
         let (local, extension, sdp) = (self.local(), self.extension.clone(), self.sdp());
+        let headers = self.headers.clone();
         let from = format!("<sip:{extension}@tandem>;tag=i{}x{}", local.port(), self.cseq);
         let transport = self.wire.uri_parameter();
         let mut authorization = String::new();
@@ -252,7 +256,7 @@ impl Phone {
             };
             let to = format!("<{uri}>");
             let invite = format!(
-                "{}Contact: <sip:{extension}@{local}{transport}>\r\n{authorization}Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
+                "{}Contact: <sip:{extension}@{local}{transport}>\r\n{headers}{authorization}Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
                 head("INVITE", &to),
                 sdp.len()
             );
@@ -281,6 +285,22 @@ impl Phone {
     /// Waits for early media: the dialog is not there yet, its audio is.
     pub fn progress(&mut self, talk: &mut Talk) {
         talk.audio = audio_of(&self.expect("SIP/2.0 183"));
+    }
+
+    /// Waits for the refusal of our INVITE and acknowledges it.
+    pub fn refused(&mut self, talk: &Talk) -> String {
+        let last = std::mem::take(&mut self.last_answer);
+        let is_final = !last.starts_with("SIP/2.0 1");
+        let answer = if is_final { last } else { self.expect("SIP/2.0 4") };
+        let [via, from, to, call_id] =
+            ["Via", "From", "To", "Call-ID"].map(|name| header(&answer, name));
+        let ack = format!(
+            "ACK {} SIP/2.0\r\nVia: {via}\r\nMax-Forwards: 70\r\nFrom: {from}\r\nTo: {to}\r\nCall-ID: {call_id}\r\nCSeq: {} ACK\r\nContent-Length: 0\r\n\r\n",
+            talk.target, self.cseq
+        );
+        self.send(&ack);
+        self.cseq += 1;
+        answer
     }
 
     fn acknowledge(&mut self, talk: &Talk) {

@@ -8,5 +8,6 @@ pub mod network;
 pub mod office;
 pub mod phone;
 pub mod sdp;
+pub mod stir;
 pub mod text;
 pub mod world;

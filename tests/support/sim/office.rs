@@ -5,7 +5,7 @@ use std::time::Duration;
 use regex::Regex;
 use tandem::switch::snapshot::{
     CapsWish, Destination, Device, Dialect, HealthBounds, Listen, Number, PeerAddress, Phone,
-    Reliable, Rights, Route, Secret, Snapshot, Transport, Trunk, TrunkMode,
+    Reliable, Rights, Route, Secret, Snapshot, StirIn, StirSettings, Transport, Trunk, TrunkMode,
 };
 
 pub const CARRIER: &str = "203.0.113.10:5060";
@@ -68,6 +68,8 @@ pub fn trunk(name: &str, mode: TrunkMode, peers: &[&str]) -> Trunk {
         outbound: false,
         keepalive: Duration::ZERO,
         health: HealthBounds::default(),
+        stir_in: StirIn::default(),
+        stir_out: false,
         dialect: Dialect::default(),
         profile: None,
         written: Vec::new(),
@@ -94,6 +96,19 @@ pub fn number(number: &str, trunk: &str, extension: &str) -> Number {
 pub fn listen() -> Vec<Listen> {
     let address = "0.0.0.0:5060".parse().unwrap();
     [Transport::Udp, Transport::Tcp].map(|transport| Listen { transport, address }).to_vec()
+}
+
+/// The office, where the first trunk's calls are checked and those that leave by it signed.
+pub fn signing_office(policy: StirIn) -> Snapshot {
+    let mut snapshot = office();
+    snapshot.dial.country_code = Some("86".to_owned());
+    (snapshot.trunks[0].stir_in, snapshot.trunks[0].stir_out) = (policy, true);
+    snapshot.stir = StirSettings {
+        key: Some("ours.key".to_owned()),
+        certificate_url: Some("https://certs.example.com/ours.pem".to_owned()),
+        ..StirSettings::default()
+    };
+    snapshot
 }
 
 /// The office.

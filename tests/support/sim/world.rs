@@ -14,12 +14,14 @@ use tandem::switch::call::{self, Call};
 use tandem::switch::cause;
 use tandem::switch::cdr::record::{CallId, HungUpBy, Record};
 use tandem::switch::snapshot::Snapshot;
+use tandem::switch::stir::Check;
 use tandem::switch::switchboard::{Output, Switchboard};
 
 use super::media::{Answer, MediaPlane};
 use super::network::{Network, Wire};
 use super::phone::{Body, Phone, Reply};
 use super::sdp::Form;
+use super::stir;
 use super::text::Text;
 
 /// Saturday 2026-11-21 07:42:22 UTC.
@@ -32,6 +34,8 @@ pub(super) enum Flying {
     ToCall(CallId, call::Input),
     Failed(Attempt),
     Dns(Question, DnsAnswer),
+    Verified(u64, Result<(), stir::Failure>),
+    Signed(u64, stir::Signature),
 }
 
 /// A phone of the test.
@@ -64,6 +68,11 @@ pub struct World {
     pub is_dns_dead: bool,
     /// What it was asked, in order.
     pub asked: Vec<Question>,
+    /// Nobody checks or signs statements of who calls.
+    pub is_stir_dead: bool,
+    /// What was to be checked and signed, in order.
+    pub checked: Vec<Check>,
+    pub signed: Vec<String>,
     locals: Locals,
     flying: BTreeMap<(u64, u64), Flying>,
     flown: u64,
@@ -111,6 +120,9 @@ impl World {
             dns: BTreeMap::new(),
             is_dns_dead: false,
             asked: Vec::new(),
+            is_stir_dead: false,
+            checked: Vec::new(),
+            signed: Vec::new(),
             locals,
             flying: BTreeMap::new(),
             flown: 0,
@@ -314,6 +326,8 @@ impl World {
         match output {
             Output::Transmit { dest, packet, attempt } => self.transmit(&dest, &packet, attempt),
             Output::Ask(question) => self.ask_dns(question),
+            Output::Verify { id, checks } => self.verify(id, checks),
+            Output::Sign { id, input } => self.sign(id, input),
             Output::StartCall(start) => {
                 let id = start.began.call;
                 assert!(self.begun.insert(id), "{id} began twice");
@@ -443,6 +457,12 @@ impl World {
             }
             Flying::Failed(attempt) => {
                 self.with_board(|board, out| board.transport_failed(now, attempt, out));
+            }
+            Flying::Verified(id, result) => {
+                self.with_board(|board, out| board.stir_verified(now, id, result, out));
+            }
+            Flying::Signed(id, signature) => {
+                self.with_board(|board, out| board.stir_signed(now, id, Some(&signature), out));
             }
             Flying::Dns(question, answer) => {
                 self.with_board(|board, out| board.dns_answered(now, &question, &answer, out));

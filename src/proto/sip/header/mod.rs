@@ -103,6 +103,7 @@ names! {
     SipEtag = "SIP-ETag";
     SipIfMatch = "SIP-If-Match";
     PAssertedIdentity = "P-Asserted-Identity";
+    Identity = "Identity", b'y';
     PPreferredIdentity = "P-Preferred-Identity";
     RemotePartyId = "Remote-Party-ID";
     SessionId = "Session-ID";

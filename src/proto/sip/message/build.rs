@@ -162,6 +162,16 @@ pub fn with_via(request: &[u8], via: &str) -> Packet {
     out.into()
 }
 
+/// Puts a header behind the others of a message of ours.
+#[must_use]
+pub fn with_header(packet: &[u8], name: HeaderName, value: &str) -> Packet {
+    let at = memchr::memmem::find(packet, b"\r\n\r\n").map_or(packet.len(), |at| at + 2);
+    let (head, rest) = packet.split_at_checked(at).unwrap_or((packet, &[]));
+    let clean = value.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let line = format!("{}: {}\r\n", name.as_str(), clean.collect::<String>());
+    [head, line.as_bytes(), rest].concat().into()
+}
+
 /// The default reason phrase of a status (RFC 3261 §21 and later RFCs).
 #[must_use]
 pub const fn reason_phrase(status: u16) -> &'static str {
@@ -190,6 +200,10 @@ pub const fn reason_phrase(status: u16) -> &'static str {
         421 => "Extension Required",
         422 => "Session Interval Too Small",
         423 => "Interval Too Brief",
+        428 => "Use Identity Header",
+        436 => "Bad Identity Info",
+        437 => "Unsupported Credential",
+        438 => "Invalid Identity Header",
         440 => "Max-Breadth Exceeded",
         439 => "First Hop Lacks Outbound Support",
         469 => "Bad Info Package",
