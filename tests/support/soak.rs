@@ -181,9 +181,20 @@ impl Field {
     /// Begins a call of a pair that has none.
     fn call(&mut self) -> bool {
         let now = self.now();
-        let Some(pair) = self.busy_until.iter().position(|until| *until <= now) else {
-            return false;
+        let is_over = |phone: &Phone| {
+            let last = phone.calls.len().checked_sub(1);
+            last.is_none_or(|call| {
+                phone.calls[call].state == State::Over && phone.is_acknowledged(call)
+            })
         };
+        // What is to be done in a call is done in the latest one, so a pair has one at a time.
+        let is_free = |pair: &usize| {
+            let phones = [2 * pair, 2 * pair + 1];
+            self.busy_until[*pair] <= now
+                && phones.iter().all(|phone| is_over(&self.phones[*phone]))
+                && !self.acts.iter().any(|(_, who, _)| phones.contains(who))
+        };
+        let Some(pair) = (0..PAIRS).find(is_free) else { return false };
         let (a, b) = (2 * pair, 2 * pair + 1);
         let talk = 3 * SECOND + self.dice.below(5 * SECOND);
         let (says, mut acts, cause) = match self.dice.below(10) {
