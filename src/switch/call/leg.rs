@@ -42,7 +42,7 @@ pub struct Leg {
     pub(super) invite: Option<ServerKey>,
     /// Where its first INVITE went, if an address was known.
     pub(super) place: Place,
-    /// Was it told what came of that?
+    /// Is nobody to be told what came of that, or was he told? Only our own INVITE to a trunk tells of the trunk.
     pub(super) is_counted: bool,
     /// Another flow of the same device.
     pub(super) next_flow: Option<Box<Target>>,
@@ -78,7 +78,7 @@ impl Leg {
             invite: None,
             place: None,
             next_flow: None,
-            is_counted: false,
+            is_counted: true,
             has_answered_anything: false,
             clients: Vec::new(),
             asides: VecDeque::new(),

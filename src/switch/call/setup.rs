@@ -228,7 +228,7 @@ impl Call {
             self.tokens.next_u64(),
             target.media_ip,
         );
-        leg.place = place;
+        (leg.place, leg.is_counted) = (place, false);
         leg.next_flow = target.next_flow;
         for item in sip {
             if let session::Out::Send { client, dest, method, request } = item {
