@@ -159,7 +159,8 @@ impl Switchboard {
                 let trunk = target.is_trunk.then_some(target.party.as_str());
                 let host = crate::proto::sip::transport::Host::Ip(target.media_ip).to_string();
                 let by = referred_by(&self.snapshot, &extension, trunk, &host);
-                target.headers.extend(by.map(|by| (HeaderName::ReferredBy, by)));
+                let by: Vec<_> = by.map(|by| (HeaderName::ReferredBy, by)).into_iter().collect();
+                target.add_headers(&by);
             }
         }
         self.charge(now, call, planned.charges);
