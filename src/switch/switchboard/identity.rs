@@ -55,10 +55,7 @@ impl Switchboard {
     ) -> Result<(), &'static Cause> {
         let Origin::Phone(extension) = origin else { return Ok(()) };
         let Some(user) = from_user(request) else { return Ok(()) };
-        let rights = self.snapshot.phone(extension).map(|phone| &phone.rights);
-        let is_own = user == *extension
-            || user.eq_ignore_ascii_case("anonymous")
-            || rights.is_some_and(|rights| rights.identities.contains(&user));
+        let is_own = user.eq_ignore_ascii_case("anonymous") || self.is_number_of(extension, &user);
         match self.snapshot.sip.other_from {
             OtherFrom::Refuse if !is_own => Err(&cause::OTHER_IDENTITY),
             _ => Ok(()),
@@ -118,6 +115,8 @@ impl Switchboard {
         };
         let by = by.cloned();
         let mut shown = entry.caller.clone();
+        let hidden = Some(&entry.caller.shown).filter(|shown| shown.is_withheld);
+        let hidden = hidden.map(|shown| shown.number.clone());
         if let Some(other) = &wanted.shown {
             shown = Caller { diverted: shown.diverted, ..Caller::default() };
             shown.shown = other.clone();
@@ -128,8 +127,10 @@ impl Switchboard {
             return to_call(call, call::Input::Located(Err(&cause::FORBIDDEN)), out);
         };
         let own = self.named(&extension);
+        let own_is_withheld = own.shown.is_withheld;
+        let hides_in_call = hidden.is_some_and(|number| self.is_number_of(&extension, &number));
         if let Why::Redirected(reason) = wanted.why {
-            let withholds = self.snapshot.phone(&extension).is_some_and(|phone| phone.withhold);
+            let withholds = own_is_withheld;
             let (number, name) = (extension.clone(), own.shown.name.clone());
             let by = Diverted { number, name, reason, is_private: withholds };
             shown.was_diverted(by);
@@ -154,7 +155,10 @@ impl Switchboard {
             Caller { original, diverted: shown.diverted, user_to_user: shown.user_to_user, ..own }
         };
         let mut planned = self.planned(now, &origin, &caller, dialled, out);
-        if let (Why::Transferred { is_told: true }, Ok(plan)) = (&wanted.why, &mut planned.plan) {
+        // Who withholds his number, for good or in this call, is not told to whom he hands it.
+        let is_told =
+            wanted.why == Why::Transferred { is_told: true } && !own_is_withheld && !hides_in_call;
+        if let (true, Ok(plan)) = (is_told, &mut planned.plan) {
             for target in plan.groups.iter_mut().flatten() {
                 let trunk = target.is_trunk.then_some(target.party.as_str());
                 let host = crate::proto::sip::transport::Host::Ip(target.media_ip).to_string();
@@ -169,6 +173,13 @@ impl Switchboard {
         let plan = plan.and_then(|plan| if is_kept { calls::only_secure(plan) } else { Ok(plan) });
         let plan = plan.and_then(|plan| self.only_device(now, device, plan));
         to_call(call, call::Input::Located(plan), out);
+    }
+
+    /// Is this the phone's own number, or one of its identities?
+    fn is_number_of(&self, extension: &str, number: &str) -> bool {
+        let rights = self.snapshot.phone(extension).map(|phone| &phone.rights);
+        number == extension
+            || rights.is_some_and(|rights| rights.identities.iter().any(|own| own == number))
     }
 
     /// An extension as a caller, with its name if it has one.
