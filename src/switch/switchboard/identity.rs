@@ -47,7 +47,7 @@ impl Switchboard {
         Wish { caller, dialled, device }
     }
 
-    /// May the From of a phone's call name whom it names? Anonymous is nobody else.
+    /// May the From of a phone's call name whom it names? Anonymous is nobody else, and help is refused to nobody.
     pub(super) fn is_own_identity(
         &self,
         origin: &Origin,
@@ -55,6 +55,9 @@ impl Switchboard {
     ) -> Result<(), &'static Cause> {
         let Origin::Phone(extension) = origin else { return Ok(()) };
         let Some(user) = from_user(request) else { return Ok(()) };
+        if self.is_emergency(request) {
+            return Ok(());
+        }
         let is_own = user.eq_ignore_ascii_case("anonymous") || self.is_number_of(extension, &user);
         match self.snapshot.sip.other_from {
             OtherFrom::Refuse if !is_own => Err(&cause::OTHER_IDENTITY),
