@@ -166,6 +166,6 @@ fn a_from_that_cannot_be_kept_names_nobody() {
              From: <sip:{user}@x>;tag=1\r\nTo: <sip:1@x>\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\n\r\n"
         );
         let Parsed::Message(message) = Message::parse(text.as_bytes()) else { panic!("{text}") };
-        assert_eq!(super::from(&message).is_some(), is_kept, "{user}");
+        assert_eq!(from(&message).is_some(), is_kept, "{user}");
     }
 }
