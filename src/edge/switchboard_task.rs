@@ -40,6 +40,9 @@ pub const OUTPUTS_MAX: usize = 4096;
 const TURN: usize = 64;
 /// The largest datagram.
 const DATAGRAM_MAX: usize = 65_535;
+/// How long the daemon stays after it has said that it goes, if anybody was to be told: time for a round trip and a
+/// second one. It does not wait for who is silent.
+const LAST_WORDS_TIME: Duration = Duration::from_millis(500);
 /// How long calls that were told to end at shutdown may take.
 const HANG_UP_TIME: Duration = Duration::from_secs(3);
 
@@ -163,7 +166,7 @@ pub async fn run(setup: Setup) {
             () = sleep_opt(leave_at) => break,
         }
     }
-    task.leave();
+    task.leave(&mut buffer).await;
 }
 
 async fn sleep_opt(at: Option<Deadline>) {
@@ -188,11 +191,25 @@ impl SwitchboardTask {
         patience
     }
 
-    /// Tells the phones that watch others to come again; nobody waits for their answers.
-    fn leave(&mut self) {
+    /// Tells the phones that watch others to come again, and carriers that we go. What is said on a connection is written
+    /// by the connection's own task, and a carrier may want the password once more: that has a moment.
+    async fn leave(&mut self, buffer: &mut [u8]) {
         let now = self.tools.clock.now();
         self.switchboard.leave(now, &mut self.out);
         self.carry_out();
+        if self.switchboard.counts().client_transactions == 0 {
+            return;
+        }
+        let until = self.soon(LAST_WORDS_TIME);
+        loop {
+            tokio::select! {
+                arrival = std::future::poll_fn(|cx| self.sip.poll_next(cx, buffer)) => {
+                    self.arrivals(arrival, buffer);
+                }
+                () = sleep_until(until) => return,
+            }
+            self.carry_out();
+        }
     }
 
     /// Serves what arrived, and what else is there, up to a turn's worth.

@@ -252,3 +252,34 @@ fn a_registration_at_a_trunk_over_tcp_is_answered_on_its_connection() {
     peer.confirm(&register, &format!("Contact: {contact};expires=600\r\n"));
     daemon.wait_for("the trunk", |daemon| daemon.ask(&["trunks"])[0]["state"] == "up");
 }
+
+/// A daemon that stops says what it has to say, on connections too, and meets a challenge of it: the carrier sends
+/// callers elsewhere at once, and not only when the registration runs out.
+#[test]
+fn a_registration_over_tcp_is_taken_back_by_a_daemon_that_stops() {
+    let carrier = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = carrier.local_addr().unwrap().port();
+    let trunks = format!(
+        "[[trunk]]\nname = \"provider\"\nmode = \"register\"\npeers = [\"tcp:127.0.0.1:{port}\"]\nuser = \"account1\"\nsecret = \"plover-W8r3n-alder\"\n"
+    );
+    let mut daemon = daemon(&[("trunks.toml", &trunks)]);
+    let (stream, _) = carrier.accept().unwrap();
+    let mut peer = Phone::over("account1", "", daemon.address(), Wire::connected(stream));
+    let register = peer.expect("REGISTER");
+    peer.confirm(&register, "Expires: 600\r\n");
+    daemon.wait_for("the trunk", |daemon| daemon.ask(&["trunks"])[0]["state"] == "up");
+    daemon.terminate();
+    let last = peer.expect("REGISTER");
+    assert!(last.contains(";expires=0"), "{last}");
+    let named = ["Via:", "From:", "To:", "Call-ID:", "CSeq:"];
+    let is_named = |line: &&str| named.iter().any(|name| line.starts_with(name));
+    let copied: String = last.lines().filter(is_named).map(|line| format!("{line}\r\n")).collect();
+    let challenge = "WWW-Authenticate: Digest realm=\"provider\", nonce=\"n1\"";
+    peer.send(&format!(
+        "SIP/2.0 401 Unauthorized\r\n{copied}{challenge}\r\nContent-Length: 0\r\n\r\n"
+    ));
+    let again = peer.expect("REGISTER");
+    assert!(again.contains(";expires=0") && again.contains("nonce=\"n1\""), "{again}");
+    peer.confirm(&again, "");
+    assert_eq!(daemon.wait_for_exit(), Some(0));
+}

@@ -1,7 +1,7 @@
 //! One device among several of an extension: reached by its GRUU, and by whichever of its flows works.
 
 use crate::scene::heard;
-use crate::sim::office::office;
+use crate::sim::office::{CARRIER, office};
 use crate::sim::phone::{Body, Reply, ok, ring};
 use crate::sim::text::Text;
 use crate::sim::world::{PhoneId, World};
@@ -168,4 +168,20 @@ fn a_device_with_two_flows_rings_on_one_and_then_on_the_other() {
         w.assert_empty();
         assert_eq!(w.records.last().unwrap().cause.key, "normal");
     }
+}
+
+/// A GRUU is no way round the dial plan: who calls from outside reaches what has a number on his trunk, and nothing else.
+#[test]
+fn row_063_a_gruu_opens_no_extension_to_a_trunk() {
+    let mut w = World::new(office());
+    let (desk, answer) = device(&mut w, "desk", "desk", "gruu");
+    let (soft, _) = device(&mut w, "soft", "soft", "gruu");
+    let carrier = w.party("carrier", CARRIER);
+    let (public, temporary) = gruus(&answer, "desk");
+    for uri in [public, temporary] {
+        dial(&mut w, carrier, &uri);
+        assert_eq!(w[carrier].last().status, 404, "{uri}");
+    }
+    assert_eq!(invites(&w, [desk, soft]), [0, 0]);
+    w.assert_empty();
 }

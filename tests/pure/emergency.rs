@@ -4,7 +4,7 @@ use crate::scene::{heard, outcome};
 use crate::sim::office::{BACKUP, CARRIER, office};
 use crate::sim::phone::{Body, Reply, ok, ring};
 use crate::sim::world::{PhoneId, World};
-use tandem::switch::snapshot::Snapshot;
+use tandem::switch::snapshot::{OtherFrom, Snapshot};
 use tandem::switch::switchboard::Load;
 
 fn world(snapshot: Snapshot) -> (World, PhoneId, PhoneId, PhoneId) {
@@ -265,5 +265,30 @@ fn row_162_a_phone_says_where_it_is() {
     assert_eq!(invite.get("Geolocation-Routing"), "yes");
     assert_eq!(invite.get("Content-Type"), "application/sdp");
     w.hang_up(a);
+    w.assert_empty();
+}
+
+/// Neither a From of somebody else nor the prefix that withholds the number stands in the way, whatever else there is to
+/// do; who calls is who logged in.
+#[test]
+fn row_162_a_strange_from_and_a_withheld_number_are_no_hindrance() {
+    let mut snapshot = office();
+    snapshot.sip.other_from = OtherFrom::Refuse;
+    snapshot.dial.withhold_prefix = "*67".into();
+    snapshot.limits.calls_max = 0;
+    let (mut w, a, carrier, _) = world(snapshot);
+    for (from, number) in [("1003", "112"), ("1001", "*67112"), ("1003", "*670112")] {
+        w[a].user = from.into();
+        w.dial(a, number);
+        // It logs in as itself, whatever its From says.
+        w[a].user = "1001".into();
+        w.run_for(1_500);
+        assert_eq!(w[a].last().status, 200, "{number}");
+        let invite = w[carrier].requests("INVITE").last().unwrap().to_owned();
+        assert!(invite.uri().starts_with("sip:112@"), "{number}: {}", invite.uri());
+        assert!(invite.get("From").contains("<sip:1001@"), "{number}: {}", invite.get("From"));
+        w.hang_up(a);
+        w.run_for(1_000);
+    }
     w.assert_empty();
 }

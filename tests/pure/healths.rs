@@ -1,6 +1,7 @@
 //! What real calls tell of a trunk: one that answers OPTIONS and carries no call is tried last.
 
-use crate::scene::with_trunks;
+use crate::scene::{heard, with_trunks};
+use crate::sim::office::NUMBER;
 use crate::sim::phone::{Reply, ok, ring};
 use crate::sim::world::{PhoneId, World};
 
@@ -105,4 +106,32 @@ fn bounds_are_those_of_the_trunk() {
     w.run_for(6 * 60_000);
     assert_eq!(view(&w, "carrier").2, [0, 0, 0]);
     w.assert_empty();
+}
+
+/// Who called us, and was handed from one call to another, says nothing of how his trunk carries our calls.
+#[test]
+fn a_caller_who_is_transferred_is_no_call_of_ours_to_his_trunk() {
+    let (mut w, _, carrier, _) = with_trunks();
+    let (b, c) = (w.phone("1002"), w.phone("1003"));
+    for phone in [b, c] {
+        w[phone].habits.on_invite = vec![(20, ok())];
+    }
+    w.dial(carrier, NUMBER);
+    w.run_for(500);
+    w.dial(b, "1003");
+    w.run_for(500);
+    let (first, second) = (w[b].last_index() - 1, w[b].last_index());
+    let old = w[b].calls[first].clone();
+    let to = format!(
+        "Refer-To: <sip:1001@10.0.0.1?Replaces={}%3Bto-tag%3D{}%3Bfrom-tag%3D{}>\r\n",
+        old.call_id, old.remote_tag, old.local_tag
+    );
+    let now = w.now;
+    w[b].in_dialog(now, second, "REFER", &to, String::new());
+    w.flush(b.0);
+    w.run_for(2_000);
+    assert!(heard(&w).0, "he talks to 1003 now");
+    w.hang_up(carrier);
+    w.assert_empty();
+    assert_eq!(view(&w, "carrier").2, [0, 0, 0]);
 }

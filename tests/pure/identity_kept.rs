@@ -109,6 +109,56 @@ fn row_117_both_sides_of_an_attended_transfer_are_told() {
     w.assert_empty();
 }
 
+/// A phone that withholds its number hands a call on: whom it goes to is not told by Referred-By either.
+#[test]
+fn row_117_who_withholds_his_number_is_in_no_referred_by() {
+    for is_withheld in [false, true] {
+        let mut snapshot = trusting(BOTH);
+        let phone = snapshot.phones.get_mut("1002").unwrap();
+        phone.withhold = is_withheld;
+        phone.rights.identities = vec!["+862012345678".into()];
+        let mut w = World::new(snapshot);
+        let (a, b, c) = (w.phone("1001"), w.phone("1002"), w.phone("1003"));
+        let carrier = w.party("carrier", CARRIER);
+        for party in [b, c, carrier] {
+            w[party].habits.on_invite = vec![(20, ok())];
+        }
+        for (number, to) in [("1003", c), ("013800138000", carrier)] {
+            w.dial(a, "1002");
+            w.run_for(500);
+            let by = "Referred-By: <sip:1002@tandem>\r\n";
+            w.in_dialog(b, "REFER", &format!("Refer-To: <sip:{number}@10.0.0.1>\r\n{by}"), "");
+            w.run_for(1_000);
+            let invite = w[to].requests("INVITE")[0].clone();
+            assert_eq!(invite.has("Referred-By"), !is_withheld, "{invite:?}");
+            w.hang_up(to);
+            w.run_for(1_000);
+        }
+        w.assert_empty();
+    }
+}
+
+/// Who hides himself in one call alone, and hands that on.
+#[test]
+fn row_117_who_hides_in_a_call_is_in_no_referred_by_of_it() {
+    for (headers, is_told) in [("", true), ("Privacy: id\r\n", false)] {
+        let mut w = World::new(trusting(NONE));
+        let (a, b, c) = (w.phone("1001"), w.phone("1002"), w.phone("1003"));
+        for party in [b, c] {
+            w[party].habits.on_invite = vec![(20, ok())];
+        }
+        w.dial_with(a, "1002", &Body::Auto, headers);
+        w.run_for(500);
+        let by = "Referred-By: <sip:1001@tandem>\r\n";
+        w.in_dialog(a, "REFER", &format!("Refer-To: <sip:1003@10.0.0.1>\r\n{by}"), "");
+        w.run_for(1_000);
+        let invite = w[c].requests("INVITE")[0].clone();
+        assert_eq!(invite.has("Referred-By"), is_told, "{invite:?}");
+        w.hang_up(c);
+        w.assert_empty();
+    }
+}
+
 /// A phone that takes no UPDATE is told by a re-INVITE that changes nothing else; one that was told already by none.
 #[test]
 fn row_117_a_phone_without_update_is_told_of_a_transfer_by_a_re_invite() {

@@ -22,6 +22,7 @@ mod cost;
 mod devices;
 mod dialogs;
 mod emergency;
+mod flows;
 mod forks;
 mod healths;
 mod identity;

@@ -142,7 +142,10 @@ fn row_067_two_accounts_at_one_carrier_are_told_apart() {
         assert_eq!(heard(&w), (true, true), "{user}");
         w.hang_up(first);
         w.run_for(40_000);
-        assert_eq!(w.records.last().unwrap().began.trunk, name);
+        let record = w.records.last().unwrap();
+        assert_eq!(record.began.trunk, name);
+        let line = record.timeline.iter().find(|line| line.text.starts_with("INVITE sip:"));
+        assert!(!line.unwrap().text.contains("line="), "whoever reads records is no carrier");
     }
     w.assert_empty();
 }
@@ -265,4 +268,100 @@ fn a_daemon_that_stops_takes_its_registration_back() {
     assert_eq!(all.len(), 2);
     assert!(all[1].get("Contact").ends_with("expires=0"), "{}", all[1].get("Contact"));
     assert_eq!(all[1].call_id(), all[0].call_id());
+}
+
+/// A carrier takes a Contact with another parameter for another phone, and would call both: after a reload, and after a
+/// restart that took nothing back, ours is the same.
+#[test]
+fn row_067_our_contact_is_the_same_after_a_reload_and_a_restart() {
+    let contact = |w: &World, id: PhoneId, turn: usize| {
+        crate::sim::text::uri_of(w[id].requests("REGISTER")[turn].get("Contact")).to_owned()
+    };
+    let begin = |seed| {
+        let mut w = World::seeded(registered(), seed);
+        let first = w.party("first", FIRST);
+        w[first].habits.on_method = vec![("REGISTER", granted()), ("REGISTER", granted())];
+        w.run_for(1_000);
+        (w, first)
+    };
+    let (mut w, first) = begin(1);
+    let before = contact(&w, first, 0);
+    let mut snapshot = registered();
+    snapshot.trunks[0].keepalive = Duration::from_secs(25);
+    w.reload(snapshot);
+    w.run_for(1_000);
+    assert_eq!(contact(&w, first, 1), before);
+    let (w, first) = begin(2);
+    assert_eq!(contact(&w, first, 0), before);
+    // Another account, or another password, has another one; without a password nobody can work it out.
+    let mut lines = vec![before.clone()];
+    for (secret, seed) in [("other", 1), ("", 1), ("", 2)] {
+        let mut snapshot = registered();
+        snapshot.trunks[0].secret = Secret(secret.into());
+        let mut w = World::seeded(snapshot, seed);
+        let first = w.party("first", FIRST);
+        w.run_for(1_000);
+        lines.push(contact(&w, first, 0));
+    }
+    lines.sort();
+    lines.dedup();
+    assert_eq!(lines.len(), 4);
+}
+
+/// Who closes the connection after each answer is not asked again without end.
+#[test]
+fn a_carrier_that_closes_after_each_answer_is_asked_every_15_seconds() {
+    let mut snapshot = registered();
+    snapshot.trunks[0].peers = vec![peer(&format!("tcp:{FIRST}"))];
+    let mut w = World::new(snapshot);
+    let first = w.party("first", FIRST);
+    w[first].is_tcp = true;
+    w[first].habits.on_method = (0..99).map(|_| ("REGISTER", granted())).collect();
+    for _ in 0..60 {
+        w.run_for(1_000);
+        w.break_connection(first);
+    }
+    let asked = w[first].requests("REGISTER").len();
+    assert!((4..=6).contains(&asked), "{asked} in a minute");
+}
+
+/// A carrier that asks for the password with a new nonce each time is told once more that we go, and nothing else: what
+/// comes late does not register us again.
+#[test]
+fn what_is_taken_back_stays_taken_back() {
+    let asks =
+        || Reply::status(401).header("WWW-Authenticate: Digest realm=\"sipco\", nonce=\"n\"");
+    for (answers, expires) in [
+        (vec![granted(), granted()], vec!["600", "0"]),
+        (vec![granted(), asks(), granted()], vec!["600", "0", "0"]),
+        (vec![granted(), Reply::status(503)], vec!["600", "0"]),
+    ] {
+        let mut snapshot = registered();
+        snapshot.trunks[0].expires = Duration::from_secs(600);
+        let mut w = World::new(snapshot);
+        let first = w.party("first", FIRST);
+        w[first].habits.on_method = answers.into_iter().map(|reply| ("REGISTER", reply)).collect();
+        w.run_for(5_000);
+        let now = w.instant();
+        w.with_board(|board, out| board.leave(now, out));
+        w.run_for(900_000);
+        let all = w[first].requests("REGISTER");
+        let asked: Vec<_> =
+            all.iter().map(|text| text.get("Contact").split("expires=").nth(1).unwrap()).collect();
+        assert_eq!(asked, expires);
+        assert_ne!(state(&w, "sipco").0, "up");
+    }
+}
+
+/// `Retry-After: 0` is no invitation to ask as fast as the network carries it.
+#[test]
+fn a_pause_of_nothing_is_a_second() {
+    let mut snapshot = registered();
+    snapshot.trunks[0].peers = vec![peer(FIRST)];
+    let mut w = World::new(snapshot);
+    let first = w.party("first", FIRST);
+    let reply = || Reply::status(503).header("Retry-After: 0");
+    w[first].habits.on_method = (0..999).map(|_| ("REGISTER", reply())).collect();
+    w.run_for(10_000);
+    assert!(w[first].requests("REGISTER").len() <= 11);
 }

@@ -35,10 +35,12 @@ use super::request::{Wanted, wanted};
 use super::templates::Templates;
 use super::values::Values;
 use crate::switch::device::WebListen;
+use crate::switch::guard::Source;
 
 /// Connections at the same time. When all are taken the next one waits in the system's queue.
 const CONNECTIONS_MAX: usize = 256;
-/// Those of one address, which may be a house behind its NAT; a further one is closed at once.
+/// Those of one address (of one network of 64 bits in IPv6), which may be a house behind its NAT; a further one is closed
+/// at once.
 const SOURCE_MAX: usize = 64;
 /// Bytes of a request's head; a larger one is answered 431.
 const HEAD_MAX: usize = 8 << 10;
@@ -186,7 +188,7 @@ pub(super) struct Context {
     asks: mpsc::Sender<Ask>,
     patience: Patience,
     places: Arc<Semaphore>,
-    by_source: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    by_source: Arc<Mutex<HashMap<Source, usize>>>,
 }
 
 impl Context {
@@ -197,6 +199,8 @@ impl Context {
 
     /// A place among those of a source, if it has one left.
     fn place_of(&self, source: IpAddr) -> Option<Place> {
+        // Whoever has one address of IPv6 has all of its network.
+        let source = Source::of(source);
         let mut by_source = self.by_source.lock().unwrap_or_else(PoisonError::into_inner);
         let count = by_source.entry(source).or_default();
         if *count >= SOURCE_MAX {
@@ -209,8 +213,8 @@ impl Context {
 
 /// A connection's place among those of its source, given back in the end.
 struct Place {
-    source: IpAddr,
-    by_source: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    source: Source,
+    by_source: Arc<Mutex<HashMap<Source, usize>>>,
 }
 
 impl Drop for Place {

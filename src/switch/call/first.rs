@@ -20,18 +20,40 @@ impl Call {
         let (rtp_port, rtcp_port) = (ports.rtp, ports.rtcp);
         self.ring_deadline = Some(now + ring);
         for target in targets {
-            let at = MediaAddress { ip: target.media_ip, rtp_port, rtcp_port };
-            let id = self.tokens.next_u64();
-            let mut negotiator = self.negotiator_for(id, &target);
-            let body = negotiator.offer_to_peer(None, at);
-            let label = match self.firsts.len() {
-                0 => "a".to_owned(),
-                others => format!("a{}", others + 1),
-            };
-            let mut leg = self.outgoing_leg(now, label, target, Some(body), out);
-            leg.negotiator = negotiator;
-            self.firsts.push(Some(leg));
+            self.ring_one_first(now, (rtp_port, rtcp_port), target, out);
         }
+    }
+
+    fn ring_one_first(
+        &mut self,
+        now: Instant,
+        (rtp_port, rtcp_port): (u16, u16),
+        target: Target,
+        out: &mut Vec<Output>,
+    ) {
+        let at = MediaAddress { ip: target.media_ip, rtp_port, rtcp_port };
+        let id = self.tokens.next_u64();
+        let mut negotiator = self.negotiator_for(id, &target);
+        let body = negotiator.offer_to_peer(None, at);
+        let label = match self.firsts.len() {
+            0 => "a".to_owned(),
+            others => format!("a{}", others + 1),
+        };
+        let mut leg = self.outgoing_leg(now, label, target, Some(body), out);
+        leg.negotiator = negotiator;
+        self.firsts.push(Some(leg));
+    }
+
+    /// A device could not be reached on one of its flows: it is rung on the next one, if it has another.
+    fn ring_first_again(&mut self, now: Instant, index: usize, out: &mut Vec<Output>) -> bool {
+        let Media::Open(ports, _) = &self.media else { return false };
+        let ports = (ports.rtp, ports.rtcp);
+        let Some(leg) = self.leg_mut(At::First(index)) else { return false };
+        let Some(next) = leg.next_flow.take() else { return false };
+        let label = leg.label.clone();
+        self.note(now, &label, "leg.flow_failed", "the device is tried on its next flow");
+        self.ring_one_first(now, ports, *next, out);
+        true
     }
 
     /// A device rings; what it says of its audio counts already.
@@ -104,7 +126,7 @@ impl Call {
         let cause = if status == 0 { &cause::UNREACHABLE } else { cause::from_status(status) };
         let label = self.leg(At::First(index)).map(|leg| leg.label.clone()).unwrap_or_default();
         self.note(now, &label, "leg.refused", format!("{status} {reason}: {}", cause.key));
-        if self.a.is_some() {
+        if self.a.is_some() || matches!(status, 0 | 430) && self.ring_first_again(now, index, out) {
             return;
         }
         let best =

@@ -66,6 +66,33 @@ pub struct Target {
     pub next_flow: Option<Box<Target>>,
 }
 
+impl Target {
+    /// This place, and the further flows of its device in the order in which they are tried.
+    pub fn flows(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |target| target.next_flow.as_deref())
+    }
+
+    /// Adds headers to its INVITE, whichever flow it takes.
+    pub fn add_headers(&mut self, headers: &[(HeaderName, String)]) {
+        let mut next = Some(self);
+        while let Some(target) = next {
+            target.headers.extend_from_slice(headers);
+            next = target.next_flow.as_deref_mut();
+        }
+    }
+
+    /// What is left of it where only such flows may be taken; `None` if it has none.
+    #[must_use]
+    pub fn only(mut self, may: &impl Fn(&Self) -> bool) -> Option<Self> {
+        let next = self.next_flow.take().and_then(|next| next.only(may));
+        if !may(&self) {
+            return next;
+        }
+        self.next_flow = next.map(Box::new);
+        Some(self)
+    }
+}
+
 /// Where a call may go: groups in order, the targets of a group ring together.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
@@ -73,6 +100,17 @@ pub struct Plan {
     pub groups: VecDeque<Vec<Target>>,
     /// What was matched, for the timeline.
     pub because: String,
+}
+
+impl Plan {
+    /// Leaves the flows that may be taken, and no group that is empty.
+    pub fn retain(&mut self, may: impl Fn(&Target) -> bool) {
+        for group in &mut self.groups {
+            let all = std::mem::take(group).into_iter();
+            *group = all.filter_map(|target| target.only(&may)).collect();
+        }
+        self.groups.retain(|group| !group.is_empty());
+    }
 }
 
 /// The INVITE that a call begins with.

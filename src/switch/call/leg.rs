@@ -42,7 +42,7 @@ pub struct Leg {
     pub(super) invite: Option<ServerKey>,
     /// Where its first INVITE went, if an address was known.
     pub(super) place: Place,
-    /// Was it told what came of that?
+    /// Is nobody to be told what came of that, or was he told? Only our own INVITE to a trunk tells of the trunk.
     pub(super) is_counted: bool,
     /// Where its phone sends calls that find it busy, and those that it does not answer.
     pub(super) forwards: [Option<String>; 2],
@@ -81,7 +81,7 @@ impl Leg {
             place: None,
             forwards: [None, None],
             next_flow: None,
-            is_counted: false,
+            is_counted: true,
             has_answered_anything: false,
             clients: Vec::new(),
             asides: VecDeque::new(),

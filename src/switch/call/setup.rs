@@ -64,7 +64,10 @@ impl Call {
 
     fn add_caller(&mut self, now: Instant, incoming: Incoming, out: &mut Vec<Output>) {
         let Incoming { server, request, flow, tag, contact, media_ip } = incoming;
-        self.note(now, "a", "sip.in", format!("INVITE {} from {flow}", request.uri()));
+        // What stands behind `line=` in our Contact at a carrier makes whoever knows it that carrier.
+        let uri = request.uri();
+        let uri = uri.split_once(";line=").map_or(uri, |(before, _)| before);
+        self.note(now, "a", "sip.in", format!("INVITE {uri} from {flow}"));
         let setting = self.setting(contact, &self.origin, self.ids_of_caller());
         let session = Session::incoming(setting, self.tokens.fork(), server, request, flow, tag);
         out.push(Output::Listen {
@@ -259,7 +262,7 @@ impl Call {
             self.tokens.next_u64(),
             target.media_ip,
         );
-        leg.place = place;
+        (leg.place, leg.is_counted) = (place, false);
         leg.next_flow = target.next_flow;
         leg.forwards = target.forwards;
         for item in sip {

@@ -126,10 +126,7 @@ impl Call {
             Err(cause) => return self.transfer_failed(now, cause, None, out),
         };
         let bound = self.bound_for_branches();
-        for group in &mut plan.groups {
-            group.retain(|target| can_reach(bound, target.media_ip));
-        }
-        plan.groups.retain(|group| !group.is_empty());
+        plan.retain(|target| can_reach(bound, target.media_ip));
         if plan.groups.is_empty() {
             return self.transfer_failed(now, &cause::NO_MEDIA, None, out);
         }

@@ -84,7 +84,8 @@ pub fn to_trunk(
     if !is_withheld || dialect.trust.outward {
         headers.extend(identities(trunk, &shown, &number, &tail, is_withheld));
     }
-    if is_withheld && dialect.trust.outward {
+    // Who is not trusted is asked as well: a carrier that is not would show whose account it is (RFC 3325 §7).
+    if is_withheld {
         let critical = if caller.is_critical { ";critical" } else { "" };
         headers.push((H::Privacy, format!("id{critical}")));
     }

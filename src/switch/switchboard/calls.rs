@@ -8,7 +8,7 @@ use super::*;
 use crate::proto::sip::message::Parsed;
 use crate::proto::sip::method::Method;
 use crate::proto::sip::uri::{Scheme, Uri};
-use crate::switch::call::{Incoming, Plan};
+use crate::switch::call::{Incoming, Plan, Target};
 use crate::switch::cause::{self, Cause};
 use crate::switch::cdr::record::{Began, Direction};
 use crate::switch::identity::answers_itself as answers_itself_headers;
@@ -162,7 +162,7 @@ impl Switchboard {
         if answers_itself {
             // The operator's socket is trusted with more than that.
             let headers = answers_itself_headers(&self.snapshot.sip.realm);
-            first.iter_mut().for_each(|target| target.headers.extend(headers.clone()));
+            first.iter_mut().for_each(|target| target.add_headers(&headers));
         }
         let Some(target) = first.first() else { return Err(OriginateError::NotRegistered) };
         let media_ip = target.media_ip;
@@ -252,7 +252,9 @@ impl Switchboard {
         a: IpAddr,
         plan: Result<&Plan, &&'static Cause>,
     ) -> (IpAddr, IpAddr) {
-        let told = || plan.into_iter().flat_map(|plan| plan.groups.iter().flatten());
+        let told = || {
+            plan.into_iter().flat_map(|plan| plan.groups.iter().flatten().flat_map(Target::flows))
+        };
         let b = told().next().map_or(a, |target| target.media_ip);
         let is_one = told().all(|target| target.media_ip == b);
         let bind = |ip: IpAddr, is_one: bool| {
@@ -432,7 +434,7 @@ fn share_breadth(mut plan: Plan, request: &Message) -> Result<Plan, &'static Cau
             return Err(&cause::TOO_WIDE);
         }
         for target in group {
-            target.headers.push((HeaderName::MaxBreadth, share.to_string()));
+            target.add_headers(&[(HeaderName::MaxBreadth, share.to_string())]);
         }
     }
     Ok(plan)
@@ -445,10 +447,7 @@ pub(super) fn is_sips(request: &Message) -> bool {
 
 /// The targets that are reached under TLS: `sips` is not taken to where others can listen (RFC 5630 §5.3).
 pub(super) fn only_secure(mut plan: Plan) -> Result<Plan, &'static Cause> {
-    for group in &mut plan.groups {
-        group.retain(|target| target.dest.transport().is_secure());
-    }
-    plan.groups.retain(|group| !group.is_empty());
+    plan.retain(|target| target.dest.transport().is_secure());
     if plan.groups.is_empty() { Err(&cause::NOT_SECURE) } else { Ok(plan) }
 }
 

@@ -42,10 +42,7 @@ impl Switchboard {
     ) -> Result<Plan, &'static Cause> {
         let Some(device) = device else { return Ok(plan) };
         let bindings = self.registrar.bindings_of(device, now);
-        for group in &mut plan.groups {
-            group.retain(|target| bindings.iter().any(|known| known.contact == target.uri));
-        }
-        plan.groups.retain(|group| !group.is_empty());
+        plan.retain(|target| bindings.iter().any(|known| known.contact == target.uri));
         if plan.groups.is_empty() { Err(&cause::UNREACHABLE) } else { Ok(plan) }
     }
 }

@@ -106,9 +106,13 @@ impl Switchboard {
         request.method() == &Method::Invite && self.is_emergency_number(&wanted())
     }
 
+    /// Is it one, also behind what withholds the caller's number?
     pub(super) fn is_emergency_number(&self, number: &str) -> bool {
         let anyone = Origin::Operator(String::new());
-        route::emergency(&self.snapshot, &anyone, number).is_some()
+        let is_one = |number: &str| route::emergency(&self.snapshot, &anyone, number).is_some();
+        let prefix = self.snapshot.dial.withhold_prefix.as_str();
+        let bare = number.strip_prefix(prefix).filter(|_| !prefix.is_empty());
+        is_one(number) || bare.is_some_and(is_one)
     }
 
     /// Refuses a request outside any dialog while there is more to do than can be done; true if it was.

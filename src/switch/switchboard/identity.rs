@@ -47,7 +47,7 @@ impl Switchboard {
         Wish { caller, dialled, device }
     }
 
-    /// May the From of a phone's call name whom it names? Anonymous is nobody else.
+    /// May the From of a phone's call name whom it names? Anonymous is nobody else, and help is refused to nobody.
     pub(super) fn is_own_identity(
         &self,
         origin: &Origin,
@@ -55,10 +55,10 @@ impl Switchboard {
     ) -> Result<(), &'static Cause> {
         let Origin::Phone(extension) = origin else { return Ok(()) };
         let Some(user) = from_user(request) else { return Ok(()) };
-        let rights = self.snapshot.phone(extension).map(|phone| &phone.rights);
-        let is_own = user == *extension
-            || user.eq_ignore_ascii_case("anonymous")
-            || rights.is_some_and(|rights| rights.identities.contains(&user));
+        if self.is_emergency(request) {
+            return Ok(());
+        }
+        let is_own = user.eq_ignore_ascii_case("anonymous") || self.is_number_of(extension, &user);
         match self.snapshot.sip.other_from {
             OtherFrom::Refuse if !is_own => Err(&cause::OTHER_IDENTITY),
             _ => Ok(()),
@@ -118,6 +118,8 @@ impl Switchboard {
         };
         let by = by.cloned();
         let mut shown = entry.caller.clone();
+        let hidden = Some(&entry.caller.shown).filter(|shown| shown.is_withheld);
+        let hidden = hidden.map(|shown| shown.number.clone());
         if let Some(other) = &wanted.shown {
             shown = Caller { diverted: shown.diverted, ..Caller::default() };
             shown.shown = other.clone();
@@ -128,8 +130,10 @@ impl Switchboard {
             return to_call(call, call::Input::Located(Err(&cause::FORBIDDEN)), out);
         };
         let own = self.named(&extension);
+        let own_is_withheld = own.shown.is_withheld;
+        let hides_in_call = hidden.is_some_and(|number| self.is_number_of(&extension, &number));
         if let Why::Redirected(reason) = wanted.why {
-            let withholds = self.snapshot.phone(&extension).is_some_and(|phone| phone.withhold);
+            let withholds = own_is_withheld;
             let (number, name) = (extension.clone(), own.shown.name.clone());
             let by = Diverted { number, name, reason, is_private: withholds };
             shown.was_diverted(by);
@@ -145,12 +149,16 @@ impl Switchboard {
         let origin = Origin::Phone(extension.clone());
         let caller = self.as_seen_there(now, &origin, (shown, own), dialled);
         let mut planned = self.planned(now, &origin, &caller, dialled, out);
-        if let (Why::Transferred { is_told: true }, Ok(plan)) = (&wanted.why, &mut planned.plan) {
+        // Who withholds his number, for good or in this call, is not told to whom he hands it.
+        let is_told =
+            wanted.why == Why::Transferred { is_told: true } && !own_is_withheld && !hides_in_call;
+        if let (true, Ok(plan)) = (is_told, &mut planned.plan) {
             for target in plan.groups.iter_mut().flatten() {
                 let trunk = target.is_trunk.then_some(target.party.as_str());
                 let host = crate::proto::sip::transport::Host::Ip(target.media_ip).to_string();
                 let by = referred_by(&self.snapshot, &extension, trunk, &host);
-                target.headers.extend(by.map(|by| (HeaderName::ReferredBy, by)));
+                let by: Vec<_> = by.map(|by| (HeaderName::ReferredBy, by)).into_iter().collect();
+                target.add_headers(&by);
             }
         }
         self.charge(now, call, planned.charges);
@@ -178,6 +186,13 @@ impl Switchboard {
         }
         let original = Some(Box::new(shown.shown));
         Caller { original, diverted: shown.diverted, user_to_user: shown.user_to_user, ..own }
+    }
+
+    /// Is this the phone's own number, or one of its identities?
+    fn is_number_of(&self, extension: &str, number: &str) -> bool {
+        let rights = self.snapshot.phone(extension).map(|phone| &phone.rights);
+        number == extension
+            || rights.is_some_and(|rights| rights.identities.iter().any(|own| own == number))
     }
 
     /// An extension as a caller, with its name if it has one.

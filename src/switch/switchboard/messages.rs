@@ -1,6 +1,6 @@
 //! MESSAGE from phone to phone (RFC 3428): relayed to every device, never stored.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use super::admit::Asked;
 use super::calls::{dialled, is_sips};
@@ -40,10 +40,19 @@ struct Relay {
     /// Whom it is shown as.
     from: String,
     to: String,
-    /// The devices that have not answered.
-    open: BTreeSet<ClientKey>,
+    /// The devices that have not answered, with a further flow of theirs.
+    open: BTreeMap<ClientKey, Option<Box<Target>>>,
     /// The first refusal.
     refusal: Option<u16>,
+}
+
+/// A message as it goes to one device.
+#[derive(Debug)]
+struct Sending {
+    client: ClientKey,
+    dest: Dest,
+    packet: Packet,
+    further: Option<Box<Target>>,
 }
 
 /// All messages under way.
@@ -104,32 +113,61 @@ impl Switchboard {
             return self.refuse(now, &asked, cause::UNREACHABLE.sip, &[], out);
         }
         if is_sips(&asked.request) {
-            targets.retain(|target| target.dest.transport().is_secure());
+            let is_secure = |target: &Target| target.dest.transport().is_secure();
+            targets = targets.into_iter().filter_map(|target| target.only(&is_secure)).collect();
         }
         if targets.is_empty() {
             return self.refuse(now, &asked, cause::NOT_SECURE.sip, &[], out);
         }
-        let mut sending = Vec::new();
-        for target in targets {
-            let packet = self.message_to(&asked.request, &target, hops.saturating_sub(1));
-            let is_datagram = !target.dest.transport().is_reliable();
-            if !is_datagram || packet.len() + VIA_ROOM <= DATAGRAM_MAX {
-                sending.push((ClientKey(self.tokens.next_u64()), target.dest, packet));
-            }
-        }
+        let sending: Vec<_> = targets
+            .into_iter()
+            .filter_map(|target| self.message_by(&asked.request, target))
+            .collect();
         if sending.is_empty() {
             return self.refuse(now, &asked, 513, &[], out);
         }
         let server = asked.server;
-        let open: BTreeSet<_> = sending.iter().map(|(client, ..)| *client).collect();
-        self.messages.clients.extend(open.iter().map(|client| (*client, server)));
         let (sender, from) = (sender.to_owned(), caller.shown.number);
+        let open = BTreeMap::new();
         let relay = Relay { asked, sender, from, to: extension, open, refusal: None };
         self.messages.relays.insert(server, relay);
-        for (client, dest, request) in sending {
+        self.send_message(now, server, sending, out);
+    }
+
+    /// The message on the first flow of a device that takes one of its size.
+    fn message_by(&mut self, request: &Message, target: Target) -> Option<Sending> {
+        let hops = request.max_forwards().unwrap_or(70).saturating_sub(1);
+        let mut next = Some(target);
+        while let Some(mut target) = next {
+            let further = target.next_flow.take();
+            let packet = self.message_to(request, &target, hops);
+            let is_datagram = !target.dest.transport().is_reliable();
+            if !is_datagram || packet.len() + VIA_ROOM <= DATAGRAM_MAX {
+                let client = ClientKey(self.tokens.next_u64());
+                return Some(Sending { client, dest: target.dest, packet, further });
+            }
+            next = further.map(|further| *further);
+        }
+        None
+    }
+
+    fn send_message(
+        &mut self,
+        now: Instant,
+        server: ServerKey,
+        mut all: Vec<Sending>,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(relay) = self.messages.relays.get_mut(&server) else { return };
+        // Before the first is sent: one that fails at once is not the last.
+        for one in &mut all {
+            relay.open.insert(one.client, one.further.take());
+            self.messages.clients.insert(one.client, server);
+        }
+        for Sending { client, dest, packet, .. } in all {
             self.with_endpoint(now, out, |endpoint, events| {
                 let (method, large) = (Method::Message, Large::Datagram);
-                endpoint.request(now, client, NOBODY, dest, &method, &request, large, events);
+                endpoint.request(now, client, NOBODY, dest, &method, &packet, large, events);
             });
         }
     }
@@ -184,6 +222,8 @@ impl Switchboard {
                 self.message_done(now, server, Some(status), out);
                 true
             }
+            // The edge that held the flow has lost it (RFC 5626 §5.3).
+            430 if self.message_goes_on(now, client, out) => true,
             status => self.message_refused(now, client, Some(passed(status)), out),
         }
     }
@@ -196,8 +236,27 @@ impl Switchboard {
         why: Failure,
         out: &mut Vec<Output>,
     ) -> bool {
+        // After silence its sender has given up: on another flow it would come too late, or twice.
+        if why == Failure::Transport && self.message_goes_on(now, client, out) {
+            return true;
+        }
         let status = (why == Failure::Transport).then_some(cause::UNREACHABLE.sip);
         self.message_refused(now, client, status, out)
+    }
+
+    /// A device could not be reached on one of its flows: it gets the message on the next one, if it has another.
+    fn message_goes_on(&mut self, now: Instant, client: ClientKey, out: &mut Vec<Output>) -> bool {
+        let Some(server) = self.messages.clients.get(&client).copied() else { return false };
+        let Some(relay) = self.messages.relays.get_mut(&server) else { return false };
+        let Some(next) = relay.open.get_mut(&client).and_then(Option::take) else { return false };
+        let request = relay.asked.request.clone();
+        let Some(again) = self.message_by(&request, *next) else { return false };
+        self.messages.clients.remove(&client);
+        if let Some(relay) = self.messages.relays.get_mut(&server) {
+            relay.open.remove(&client);
+        }
+        self.send_message(now, server, vec![again], out);
+        true
     }
 
     fn message_refused(
@@ -228,7 +287,7 @@ impl Switchboard {
         out: &mut Vec<Output>,
     ) {
         let Some(relay) = self.messages.relays.remove(&server) else { return };
-        for client in &relay.open {
+        for client in relay.open.keys() {
             self.messages.clients.remove(client);
         }
         match status {

@@ -160,3 +160,17 @@ fn a_source_has_so_many_places_and_gets_them_back() {
     assert!(context.place_of(SOURCE).is_some());
     assert!(context.by_source.lock().unwrap().is_empty(), "nobody is remembered");
 }
+
+/// A host has as many addresses of IPv6 as it likes, and no more connections for that.
+#[test]
+fn a_network_of_ipv6_has_the_places_of_one_address() {
+    let (asks, _) = mpsc::channel(1);
+    let context = Context::new(asks, Patience::default());
+    let at = |text: String| context.place_of(text.parse().unwrap());
+    let held: Vec<_> = (1..=SOURCE_MAX).filter_map(|n| at(format!("2001:db8::{n:x}"))).collect();
+    assert_eq!(held.len(), SOURCE_MAX);
+    assert!(at("2001:db8::ffff:1".into()).is_none());
+    assert!(at("2001:db8:0:1::1".into()).is_some(), "another network");
+    drop(held);
+    assert!(context.by_source.lock().unwrap().is_empty());
+}

@@ -16,7 +16,7 @@ pub use privacy::Privacy;
 
 /// The longest display name that is kept, in characters; the rest is cut off.
 pub const NAME_MAX: usize = 128;
-/// The longest number that an identity header may name, in bytes; one that is longer is not read.
+/// The longest number that From and the identity headers may name, in bytes; one that is longer is not read.
 pub const NUMBER_MAX: usize = 128;
 /// The From and To URI of somebody who does not say who he is (RFC 3323 §4.1.1.3).
 pub const ANONYMOUS: &str = "\"Anonymous\" <sip:anonymous@anonymous.invalid>";
@@ -84,14 +84,14 @@ pub fn remote_party(message: &Message) -> Option<(Party, bool)> {
     })
 }
 
-/// The caller in From. `None` if it has no user, or one that stands for nobody.
+/// The caller in From. `None` if it has no user, one that stands for nobody, or one that cannot be kept.
 #[must_use]
 pub fn from(message: &Message) -> Option<Party> {
     let value = message.text(HeaderName::From)?;
     let address = NameAddr::parse(&value).ok()?;
     let uri = address.parsed_uri()?;
-    let number = uri.dialled().into_owned();
-    let is_nobody = number.is_empty() || is_anonymous_user(&number) || is_invalid_host(&uri);
+    let number = number_of(&uri)?;
+    let is_nobody = is_anonymous_user(&number) || is_invalid_host(&uri);
     (!is_nobody).then(|| Party { number, name: cut(&address.display_name()) })
 }
 

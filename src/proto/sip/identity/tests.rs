@@ -154,3 +154,18 @@ fn user_to_user_is_bounded() {
     let three = "User-to-User: 56a390;encoding=hex\r\n".repeat(3);
     assert_eq!(user_to_user(&invite(&three)), ["56a390;encoding=hex"; 2]);
 }
+
+/// From goes to records, screens and every leg, like the identity headers: what these may not hold it may not either.
+#[test]
+fn a_from_that_cannot_be_kept_names_nobody() {
+    let long = "9".repeat(NUMBER_MAX + 1);
+    for (user, is_kept) in [("+8620", true), ("%0d%0aX", false), ("%1b[31m", false), (&long, false)]
+    {
+        let text = format!(
+            "INVITE sip:1@x SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\nMax-Forwards: 70\r\n\
+             From: <sip:{user}@x>;tag=1\r\nTo: <sip:1@x>\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\n\r\n"
+        );
+        let Parsed::Message(message) = Message::parse(text.as_bytes()) else { panic!("{text}") };
+        assert_eq!(from(&message).is_some(), is_kept, "{user}");
+    }
+}

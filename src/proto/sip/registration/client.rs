@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
 use super::flow::Pulse;
 use crate::proto::sip::auth::client::{Account, Credentials};
 use crate::proto::sip::endpoint::{ClientKey, Failure};
@@ -20,6 +23,8 @@ use crate::proto::token::Tokens;
 const RETRY_MIN: Duration = Duration::from_secs(15);
 /// The longest pause: a wrong password is tried this slowly, but it is tried.
 const RETRY_MAX: Duration = Duration::from_secs(600);
+/// The shortest pause that a carrier may ask for: `Retry-After: 0` would be a REGISTER for each of its answers.
+const AFTER_MIN: Duration = Duration::from_secs(1);
 /// The soonest and the latest share of what was granted at which it is refreshed, in percent: early enough that one lost
 /// REGISTER does not lose the registration, and spread, so that a carrier that restarted does not have all of us back in
 /// the same second every time (RFC 5626 §4.5).
@@ -83,6 +88,10 @@ pub struct Registrant {
     failed: usize,
     /// Where the last 2xx came from.
     flow: Option<Flow>,
+    /// When a flow that was lost was, or will be, made anew last.
+    anew_at: Option<Instant>,
+    /// It is being taken back, and nothing follows on that.
+    is_leaving: bool,
     pulse: Pulse,
     service_route: Vec<String>,
 }
@@ -95,7 +104,7 @@ impl Registrant {
         Self {
             call_id: tokens.call_id(),
             tag: tokens.tag(),
-            line: tokens.tag(),
+            line: line_of(&wish).unwrap_or_else(|| tokens.tag()),
             cseq: 0,
             credentials: Credentials::new(wish.account.clone()),
             expires: wish.expires,
@@ -106,6 +115,8 @@ impl Registrant {
             at: 0,
             failed: 0,
             flow: None,
+            anew_at: None,
+            is_leaving: false,
             pulse: Pulse::default(),
             service_route: Vec::new(),
             tokens,
@@ -197,17 +208,27 @@ impl Registrant {
     }
 
     fn lost(&mut self, now: Instant, words: &str) {
+        self.is_down(words.to_owned());
+        // The first time at once; a carrier that closes after every answer is not asked without end.
+        let again = self.anew_at.map_or(now, |before| now.max(before + RETRY_MIN));
+        // What is under way will tell by itself.
+        if self.client.is_none() && !self.is_leaving {
+            self.anew_at = Some(again);
+            self.next_at = Some(again);
+        }
+    }
+
+    /// The carrier does not know us any more: what it said of the way there is over too.
+    fn is_down(&mut self, words: String) {
         self.flow = None;
         self.pulse = Pulse::default();
-        self.state = State::Failed(words.to_owned());
-        // What is under way will tell by itself.
-        if self.client.is_none() {
-            self.next_at = Some(now);
-        }
+        self.service_route = Vec::new();
+        self.state = State::Failed(words);
     }
 
     /// The REGISTER that ends it, if the carrier knows us: it need not find out by itself. Nothing follows on it.
     pub fn leave(&mut self) -> Option<Due> {
+        self.is_leaving = true;
         self.next_at = None;
         let is_known = self.state == State::Registered;
         if is_known { self.register(Duration::ZERO) } else { None }
@@ -246,6 +267,7 @@ impl Registrant {
     pub fn answered(&mut self, now: Instant, response: &Message, flow: &Flow) -> Option<Due> {
         match response.status() {
             100..200 => return None,
+            _ if self.is_leaving => return self.left(response),
             200..300 => self.accepted(now, response, flow),
             401 | 407 if self.credentials.challenged(response).is_ok() => {
                 return self.register(self.expires);
@@ -267,6 +289,17 @@ impl Registrant {
             status => self.refused(now, status, response),
         }
         self.client = None;
+        None
+    }
+
+    /// The answer to the REGISTER that ends it. Only a challenge is met; all else is over.
+    fn left(&mut self, response: &Message) -> Option<Due> {
+        let is_asked = matches!(response.status(), 401 | 407);
+        if is_asked && self.credentials.challenged(response).is_ok() {
+            return self.register(Duration::ZERO);
+        }
+        self.client = None;
+        self.is_down("taken back".to_owned());
         None
     }
 
@@ -322,6 +355,9 @@ impl Registrant {
             Failure::Transport => format!("{place} cannot be reached"),
         };
         self.client = None;
+        if self.is_leaving {
+            return self.is_down(words);
+        }
         self.failed_here(now, words, None);
     }
 
@@ -333,17 +369,13 @@ impl Registrant {
         if self.failed.is_multiple_of(count) {
             return self.failed(now, words, after);
         }
-        self.flow = None;
-        self.pulse = Pulse::default();
-        self.state = State::Failed(words);
+        self.is_down(words);
         self.next_at = Some(now);
     }
 
     fn failed(&mut self, now: Instant, words: String, after: Option<Duration>) {
-        self.flow = None;
-        self.pulse = Pulse::default();
-        self.state = State::Failed(words);
-        self.next_at = Some(now + after.unwrap_or(self.pause).min(RETRY_MAX));
+        self.is_down(words);
+        self.next_at = Some(now + after.unwrap_or(self.pause).clamp(AFTER_MIN, RETRY_MAX));
         self.pause = (self.pause * 2).min(RETRY_MAX);
     }
 
@@ -360,4 +392,18 @@ impl Registrant {
         own.or_else(|| response.expires())
             .map_or(self.expires, |seconds| Duration::from_secs(seconds.into()))
     }
+}
+
+/// What tells our Contact from others, by the account: the same after a reload and a restart, since a carrier would take
+/// another one for another phone of ours and call both. Only who has the password can make it; where there is none, it is
+/// drawn.
+fn line_of(wish: &Wish) -> Option<String> {
+    let secret = Some(&wish.account.secret).filter(|secret| !secret.is_empty())?;
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).ok()?;
+    for part in ["line", &wish.registrar, &wish.aor, &wish.contact] {
+        mac.update(part.as_bytes());
+        mac.update(b"\n");
+    }
+    let bytes = mac.finalize().into_bytes();
+    Some(bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
 }

@@ -92,14 +92,17 @@ pub struct EventHeader {
 }
 
 impl EventHeader {
-    /// Reads the header of a request; `None` without one, or if it names nothing.
+    /// Reads the header of a request; `None` without one, or if it names nothing that can be a package.
     #[must_use]
     pub fn of(request: &Message) -> Option<Self> {
         let value = request.text(HeaderName::Event)?;
         let (package, params) = value.split_once(';').unwrap_or((&value, ""));
         let package = package.trim().to_owned();
         let id = Params::new(params).raw("id").flatten().map(str::to_owned);
-        (!package.is_empty()).then_some(Self { package, id })
+        // A line may hold a bare CR, and more that no token has.
+        let is_clean = |text: &String| !text.contains(char::is_control);
+        let is_good = !package.is_empty() && is_clean(&package) && id.as_ref().is_none_or(is_clean);
+        is_good.then_some(Self { package, id })
     }
 
     /// Do both name the same subscription of a dialog?
