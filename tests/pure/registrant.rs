@@ -365,3 +365,37 @@ fn a_pause_of_nothing_is_a_second() {
     w.run_for(10_000);
     assert!(w[first].requests("REGISTER").len() <= 11);
 }
+
+/// A trunk that a reload takes away, or gives another account, is taken back at the carrier, which may ask for the password
+/// again; one that only asks for another time keeps its Contact.
+#[test]
+fn a_reload_takes_back_what_is_configured_no_more() {
+    let asks = "WWW-Authenticate: Digest realm=\"sipco.example\", nonce=\"n1\", algorithm=MD5, qop=\"auth\"";
+    let other_account = |snapshot: &mut Snapshot| snapshot.trunks[0].user = Some("beta".into());
+    let other_time = |snapshot: &mut Snapshot| {
+        snapshot.trunks[0].expires = Duration::from_secs(900);
+    };
+    type Change<'a> = &'a dyn Fn(&mut Snapshot);
+    let cases: [(Change<'_>, usize); 3] =
+        [(&|snapshot| snapshot.trunks.clear(), 1), (&other_account, 1), (&other_time, 0)];
+    for (change, taken_back) in cases {
+        let mut w = World::new(registered());
+        let first = w.party("first", FIRST);
+        w[first].habits.on_method = vec![("REGISTER", granted())];
+        w.run_for(5_000);
+        w[first].habits.on_method = vec![("REGISTER", Reply::status(401).header(asks))];
+        w[first].habits.on_method.extend((0..4).map(|_| ("REGISTER", granted())));
+        let mut snapshot = registered();
+        change(&mut snapshot);
+        w.reload(snapshot);
+        w.run_for(5_000);
+        let ended: Vec<_> = w[first]
+            .requests("REGISTER")
+            .iter()
+            .filter(|text| text.get("Contact").ends_with("expires=0"))
+            .map(|text| text.has("Authorization"))
+            .collect();
+        assert_eq!(ended.iter().filter(|has_login| **has_login).count(), taken_back, "{ended:?}");
+        w.assert_empty();
+    }
+}

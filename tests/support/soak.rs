@@ -38,6 +38,9 @@ const PAIRS: usize = 200;
 const SILENT: usize = 600;
 const FIRST: usize = 200_000;
 const SECOND: u64 = 1_000_000;
+/// What the daemon may hold at the end beside what it held when all phones had registered: what the allocator and the
+/// database keep, whatever the length of the run.
+const GROWTH_MAX_MB: f64 = 24.0;
 
 /// What is to happen, and what the network does.
 struct Load {
@@ -416,6 +419,8 @@ fn judge(field: &Field, calls: u64, logins: u64, before: &Meter) {
     let recorded: usize = causes.values().sum();
     let is_as_planned =
         field.planned.iter().all(|(cause, count)| causes.get(*cause) == Some(count));
+    let grown = after.resident_mb - before.resident_mb;
+    assert!(grown < GROWTH_MAX_MB, "{grown:.1} MB more than before");
     assert!(recorded as u64 == calls && is_as_planned && left.is_empty(), "not as planned");
     println!("every call has the record that was planned");
 }

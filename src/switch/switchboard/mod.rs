@@ -117,6 +117,8 @@ pub struct Switchboard {
     dialogs: HashMap<(String, String), DialogEntry>,
     /// In order, so that the same inputs give the same outputs.
     registrants: BTreeMap<String, Registrant>,
+    /// Those whose trunk is gone, while the carrier is being told.
+    leaving: VecDeque<Registrant>,
     probes: probes::Probes,
     /// What calls tell of trunks.
     healths: Healths,
@@ -180,6 +182,7 @@ impl Switchboard {
             calls: HashMap::new(),
             dialogs: HashMap::new(),
             registrants: BTreeMap::new(),
+            leaving: VecDeque::new(),
             probes: probes::Probes::default(),
             healths: Healths::default(),
             services: BTreeMap::new(),
@@ -208,6 +211,7 @@ impl Switchboard {
         self.authenticator.configure(&sip.realm, &sip.digest, sip.nonce_lifetime);
         self.endpoint.set_timers(timers_of(&self.snapshot));
         self.sync_registrants(now);
+        self.registrants_gone(now, out);
         self.sync_peers(now);
         self.sync_probes(now);
         self.healths.configure(|name| self.snapshot.trunk(name).is_some());

@@ -13,6 +13,9 @@ use crate::proto::sip::uri::{Uri, escape_user};
 use crate::switch::health::Figures;
 use crate::switch::snapshot::{PeerAddress, Trunk, TrunkMode};
 
+/// Registrations that are being taken back at a time; with more the oldest is left to end by itself.
+const LEAVING_MAX: usize = 64;
+
 /// A trunk as an operator sees it.
 #[derive(Clone, Debug)]
 pub struct TrunkView {
@@ -87,7 +90,19 @@ impl Switchboard {
             .iter()
             .filter_map(|trunk| Some((trunk.name.clone(), self.wish_of(trunk)?)))
             .collect();
-        self.registrants.retain(|name, registrant| wishes.get(name) == Some(registrant.wish()));
+        let gone: Vec<_> = self
+            .registrants
+            .iter()
+            .filter(|(name, registrant)| wishes.get(*name) != Some(registrant.wish()))
+            .map(|(name, _)| name.clone())
+            .collect();
+        let gone = gone.into_iter().filter_map(|name| self.registrants.remove(&name));
+        // What is registered anew under the same Contact must not be taken back.
+        let is_kept = |old: &Registrant| wishes.values().any(|wish| old.has_contact_of(wish));
+        self.leaving.extend(gone.filter(|old| !is_kept(old)));
+        while self.leaving.len() > LEAVING_MAX {
+            self.leaving.pop_front();
+        }
         for (name, wish) in wishes {
             if !self.registrants.contains_key(&name) {
                 let seed = self.tokens.fork();
@@ -183,6 +198,16 @@ impl Switchboard {
         self.trunk_events(changed, out);
     }
 
+    /// Carriers of trunks that are configured no more, or otherwise, are told at once: they would send our callers where
+    /// nobody takes them until the old registration ends.
+    pub(super) fn registrants_gone(&mut self, now: Instant, out: &mut Vec<Output>) {
+        let due: Vec<_> = self.leaving.iter_mut().filter_map(Registrant::leave).collect();
+        for (client, hop, request) in due {
+            self.send_register(now, (client, Dest::Hop(hop), request), out);
+        }
+        self.leaving.retain(Registrant::is_open);
+    }
+
     /// The daemon stops: carriers are told, so that they send our callers elsewhere at once.
     pub(super) fn registrants_leave(&mut self, now: Instant, out: &mut Vec<Output>) {
         let due: Vec<_> = self.registrants.values_mut().filter_map(Registrant::leave).collect();
@@ -217,15 +242,22 @@ impl Switchboard {
         (response, flow): (&Message, &Flow),
         out: &mut Vec<Output>,
     ) {
-        let Some((name, registrant)) = self.registrants.iter_mut().find(|(_, r)| r.owns(client))
-        else {
-            return;
+        let again = if let Some(old) = self.leaving.iter_mut().find(|old| old.owns(client)) {
+            let again = old.answered(now, response, flow);
+            self.leaving.retain(Registrant::is_open);
+            again
+        } else {
+            let all = &mut self.registrants;
+            let Some((name, registrant)) = all.iter_mut().find(|(_, own)| own.owns(client)) else {
+                return;
+            };
+            let before = registrant.state().clone();
+            let again = registrant.answered(now, response, flow);
+            let changed =
+                (registrant.state() != &before).then(|| (name.clone(), registrant.state().clone()));
+            self.trunk_event(changed, out);
+            again
         };
-        let before = registrant.state().clone();
-        let again = registrant.answered(now, response, flow);
-        let changed =
-            (registrant.state() != &before).then(|| (name.clone(), registrant.state().clone()));
-        self.trunk_event(changed, out);
         if let Some((again, hop, request)) = again {
             // Of several servers the one that asked knows its nonce.
             let asked = self.endpoint.sent(client).map(|(dest, _)| dest.clone());
@@ -240,6 +272,7 @@ impl Switchboard {
         why: Failure,
         out: &mut Vec<Output>,
     ) {
+        self.leaving.retain(|old| !old.owns(client));
         let Some((name, registrant)) = self.registrants.iter_mut().find(|(_, r)| r.owns(client))
         else {
             return;

@@ -226,6 +226,20 @@ impl Registrant {
         self.state = State::Failed(words);
     }
 
+    /// Would this wish be registered under the same Contact?
+    #[must_use]
+    pub fn has_contact_of(&self, wish: &Wish) -> bool {
+        (&self.wish.registrar, &self.wish.aor, &self.wish.contact)
+            == (&wish.registrar, &wish.aor, &wish.contact)
+            && line_of(wish).as_ref() == Some(&self.line)
+    }
+
+    /// Does a REGISTER of it wait for its answer?
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.client.is_some()
+    }
+
     /// The REGISTER that ends it, if the carrier knows us: it need not find out by itself. Nothing follows on it.
     pub fn leave(&mut self) -> Option<Due> {
         self.is_leaving = true;
