@@ -331,6 +331,8 @@ pub struct Trunk {
     pub peers: Vec<PeerAddress>,
     /// The digest user name: theirs towards us (`account`), ours towards them (`peer`, `register`).
     pub user: Option<String>,
+    /// The name to log in with, where it is another than `user`.
+    pub auth_user: Option<String>,
     /// The digest password.
     pub secret: Secret,
     /// The domain of a `register` trunk; the host of its first peer unless given.
@@ -372,6 +374,14 @@ pub struct Trunk {
     pub profile: Option<String>,
     /// Its keys that are written somewhere, and whether the profile has them; the others are defaults.
     pub written: Vec<(&'static str, WrittenIn)>,
+}
+
+impl Trunk {
+    /// The name that goes with the password: of its own, else the user.
+    #[must_use]
+    pub fn login(&self) -> Option<&str> {
+        self.auth_user.as_deref().or(self.user.as_deref())
+    }
 }
 
 /// Where a key of a trunk is written.
@@ -509,6 +519,14 @@ impl Snapshot {
             refreshing.expires = Duration::ZERO;
         }
         refreshing
+    }
+
+    /// The trunk that logs in to us under this name.
+    #[must_use]
+    pub fn login(&self, name: &str) -> Option<&Trunk> {
+        self.trunks
+            .iter()
+            .find(|trunk| trunk.mode == TrunkMode::Account && trunk.login() == Some(name))
     }
 
     /// The trunk that registers to us as this user.

@@ -9,6 +9,7 @@ use tandem::switch::snapshot::{Secret, Snapshot, TrunkMode};
 use crate::scene::heard;
 use crate::sim::office::{number, office, peer, route, trunk};
 use crate::sim::phone::{Reply, ok, ring};
+use crate::sim::text::auth_param;
 use crate::sim::world::{PhoneId, World};
 
 const FIRST: &str = "203.0.113.31:5060";
@@ -397,5 +398,45 @@ fn a_reload_takes_back_what_is_configured_no_more() {
             .collect();
         assert_eq!(ended.iter().filter(|has_login| **has_login).count(), taken_back, "{ended:?}");
         w.assert_empty();
+    }
+}
+
+/// Carriers give a number and, for the login, another name: who we are is the number, who logs in is the name.
+#[test]
+fn a_login_may_have_another_name_than_the_account() {
+    let asks = "WWW-Authenticate: Digest realm=\"sipco.example\", nonce=\"n1\", algorithm=MD5, qop=\"auth\"";
+    let mut snapshot = registered();
+    snapshot.trunks[0].auth_user = Some("acme@login".into());
+    let mut w = World::new(snapshot);
+    let first = w.party("first", FIRST);
+    w[first].habits.on_method =
+        vec![("REGISTER", Reply::status(401).header(asks)), ("REGISTER", granted())];
+    w.run_for(2_000);
+    let last = *w[first].requests("REGISTER").last().unwrap();
+    assert!(last.get("To").contains("sip:acme@"), "{}", last.get("To"));
+    assert_eq!(auth_param(last.get("Authorization"), "username"), "acme@login");
+    assert_eq!(state(&w, "sipco").0, "up");
+}
+
+/// A gateway does the same with us; neither name alone is enough, and the login's is no address of record.
+#[test]
+fn a_gateway_may_log_in_under_another_name() {
+    let mut snapshot = office();
+    let mut gateway = trunk("gateway", TrunkMode::Account, &[]);
+    gateway.user = Some("gw1".into());
+    gateway.auth_user = Some("gw1-login".into());
+    gateway.secret = Secret("secret-gw1".into());
+    snapshot.trunks.push(gateway);
+    for (name, status) in [("gw1-login", 200), ("gw1", 403)] {
+        let mut w = World::new(snapshot.clone());
+        let gateway = w.party("gw1", "10.0.0.90:5060");
+        w[gateway].domain = "tandem".into();
+        w[gateway].login = name.into();
+        let (now, contact) = (w.now, format!("{};expires=300", w[gateway].contact()));
+        w[gateway].register(now, &contact, "");
+        w.flush(gateway.0);
+        w.run_for(500);
+        assert_eq!(w[gateway].statuses("REGISTER").last(), Some(&status), "{name}");
+        assert_eq!(state(&w, "gateway").0, if status == 200 { "up" } else { "down" });
     }
 }

@@ -222,6 +222,7 @@ fn snapshot() -> Snapshot {
         probe: std::time::Duration::ZERO,
         caps: CapsWish::default(),
         reliable: Reliable::default(),
+        auth_user: None,
         replaces: false,
         outbound: false,
         keepalive: std::time::Duration::ZERO,

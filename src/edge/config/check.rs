@@ -223,6 +223,10 @@ fn trunks(report: &mut Report, drafts: &Drafts) {
                 && let Some(user) = &trunk.user
             {
                 users.add(report, &user.value, user.at);
+                // Who logs in is looked for among phones, users and these alike.
+                if let Some(own) = trunk.auth_user.as_ref().filter(|own| own.value != user.value) {
+                    users.add(report, &own.value, own.at);
+                }
             }
         }
         for peer in hops(trunk) {
@@ -510,6 +514,7 @@ fn trunk_of(draft: TrunkDraft) -> Option<Trunk> {
         mode: draft.mode?.value,
         peers,
         user: draft.user.map(|user| user.value),
+        auth_user: draft.auth_user.map(|user| user.value),
         secret: draft.secret.map(|secret| secret.value).unwrap_or_default(),
         registrar: draft.registrar.map(|registrar| registrar.value),
         expires: draft.expires,

@@ -24,6 +24,7 @@ pub(super) struct TrunkDraft {
     pub(super) mode: Option<Marked<TrunkMode>>,
     pub(super) peers: Vec<Marked<PeerAddress>>,
     pub(super) user: Option<Marked<String>>,
+    pub(super) auth_user: Option<Marked<String>>,
     pub(super) secret: Option<Marked<Secret>>,
     pub(super) registrar: Option<Marked<PeerAddress>>,
     pub(super) expires: Duration,
@@ -54,6 +55,7 @@ impl Default for TrunkDraft {
             mode: None,
             peers: Vec::new(),
             user: None,
+            auth_user: None,
             secret: None,
             registrar: None,
             // Short enough that a carrier which restarted has us back within ten minutes.
@@ -112,6 +114,13 @@ pub(super) static TRUNK: &[Item<TrunkDraft>] = &[
         Given::Optional { example: "\"account1\"" },
         |t, text| put(&mut t.user, user(text.value)?, text.at),
         "The login: theirs towards us in mode account, ours towards them otherwise.",
+    ),
+    Item::text(
+        "auth_user",
+        "text",
+        Given::Optional { example: "\"account1@sip.example.com\"" },
+        |t, text| put(&mut t.auth_user, user(text.value)?, text.at),
+        "The name to log in with, where it is another than `user`.",
     ),
     Item::text(
         "secret",

@@ -93,6 +93,7 @@ fn settings(snapshot: &Snapshot, trunk: &Trunk) -> Vec<SettingRow> {
     let none = || "none".to_owned();
     let mut rows = vec![
         ("user", trunk.user.clone().unwrap_or_else(none)),
+        ("auth_user", trunk.login().map_or_else(none, str::to_owned)),
         ("caller_id", trunk.caller_id.clone().unwrap_or_else(|| "the caller's own".to_owned())),
         ("ring_timeout_seconds", seconds(ring)),
         ("try_timeout_seconds", seconds(trunk.try_timeout)),

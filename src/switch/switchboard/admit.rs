@@ -231,7 +231,7 @@ impl Switchboard {
         let Some((user, credentials)) = ours else {
             return self.challenge(now, asked, false, out);
         };
-        let (secret, origin) = match (self.snapshot.phone(&user), self.snapshot.account(&user)) {
+        let (secret, origin) = match (self.snapshot.phone(&user), self.snapshot.login(&user)) {
             (Some(phone), _) => (phone.secret.0.clone(), Some(Origin::Phone(user.clone()))),
             (None, Some(trunk)) => {
                 (trunk.secret.0.clone(), Some(Origin::Trunk(trunk.name.clone())))

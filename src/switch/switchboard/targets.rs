@@ -134,9 +134,9 @@ impl Switchboard {
                 })
                 .collect(),
         };
-        let account = match (&trunk.user, trunk.mode) {
+        let account = match (trunk.login(), trunk.mode) {
             (Some(user), TrunkMode::Peer | TrunkMode::Register) => {
-                Some(Account { user: user.clone(), secret: trunk.secret.0.clone() })
+                Some(Account { user: user.to_owned(), secret: trunk.secret.0.clone() })
             }
             _ => None,
         };

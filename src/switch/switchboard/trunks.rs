@@ -119,6 +119,7 @@ impl Switchboard {
         let hops: Vec<_> = trunk.peers.iter().filter_map(hop_of).collect();
         let hop = hops.first()?;
         let user = trunk.user.clone()?;
+        let login = trunk.login()?.to_owned();
         let of_first = || PeerAddress { port: None, ..first.clone() }.domain();
         let domain = trunk.registrar.as_ref().map_or_else(of_first, PeerAddress::domain);
         let (_, local) = self.endpoint.locals().source_for(&Dest::Hop(hop.clone()));
@@ -133,7 +134,7 @@ impl Switchboard {
             hops,
             outbound: trunk.outbound.then(|| (instance_of(trunk, &domain), 1)),
             keepalive: trunk.keepalive,
-            account: Account { user, secret: trunk.secret.0.clone() },
+            account: Account { user: login, secret: trunk.secret.0.clone() },
             expires: trunk.expires,
         })
     }

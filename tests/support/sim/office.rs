@@ -64,6 +64,7 @@ pub fn trunk(name: &str, mode: TrunkMode, peers: &[&str]) -> Trunk {
         probe: Duration::ZERO,
         caps: CapsWish::default(),
         reliable: Reliable::default(),
+        auth_user: None,
         replaces: false,
         outbound: false,
         keepalive: Duration::ZERO,

@@ -184,6 +184,8 @@ pub struct Phone {
     /// Its name in ladders.
     pub name: String,
     pub user: String,
+    /// The name it logs in with, if it is not its user.
+    pub login: String,
     pub secret: String,
     pub at: SocketAddr,
     pub media_port: u16,
@@ -219,6 +221,7 @@ impl Phone {
         Self {
             name: name.to_owned(),
             user: name.to_owned(),
+            login: String::new(),
             secret: super::office::secret_of(name),
             at,
             media_port: 4000,

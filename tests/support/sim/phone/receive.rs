@@ -195,7 +195,7 @@ impl Phone {
     fn again(&mut self, now: u64, mut ask: Ask, header: &str, challenge: &str) {
         self.nonce_count += 1;
         let login = Login {
-            user: &self.user,
+            user: if self.login.is_empty() { &self.user } else { &self.login },
             secret: &self.secret,
             method: &ask.method,
             uri: &ask.uri,
