@@ -5,7 +5,7 @@ use tandem::switch::snapshot::Snapshot;
 
 use crate::sim::network::Dice;
 use crate::sim::office::{CARRIER, NUMBER, office};
-use crate::sim::phone::{Body, ok, ring};
+use crate::sim::phone::{Body, Reply, ok, ring};
 use crate::sim::sdp::{HOLD, TALK};
 use crate::sim::world::{PhoneId, World};
 use crate::watch::{BLF, watching};
@@ -344,5 +344,24 @@ fn row_117_whatever_headers_come_nothing_untrusted_gets_through() {
         if trust == NONE {
             assert_clean(&w, &[a, b, carrier], &format!("{of_trunk}\n{of_phone}"));
         }
+    }
+}
+
+/// A caller from outside who names himself as one of our phones is shown to nobody as that phone; the record has what he said.
+#[test]
+fn row_117_nobody_outside_is_shown_as_a_phone_of_ours() {
+    for (is_trusted, shown) in [(false, "anonymous"), (true, "1001")] {
+        let mut snapshot = office();
+        snapshot.trunks[0].dialect.trust.inward = is_trusted;
+        let mut w = World::new(snapshot);
+        let (b, carrier) = (w.phone("1002"), w.party("carrier", CARRIER));
+        w[b].habits.on_invite = vec![(20, Reply::status(486))];
+        w[carrier].user = "1001".into();
+        w.dial(carrier, NUMBER);
+        w.run_for(1_000);
+        let from = w[b].requests("INVITE")[0].get("From").to_owned();
+        assert!(from.contains(&format!("<sip:{shown}@")), "{from}");
+        assert_eq!(w.record().began.caller, "1001");
+        w.assert_empty();
     }
 }

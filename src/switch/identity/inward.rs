@@ -64,6 +64,9 @@ fn trunk_caller(snapshot: &Snapshot, trunk: &Trunk, request: &Message) -> Caller
         party.name = from.map(|from| from.name).unwrap_or_default();
     }
     let number = if party.number.is_empty() { NOBODY.to_owned() } else { read(&party.number) };
+    // A stranger who calls himself one of our phones would be believed by whoever he calls.
+    let is_spoofed = !is_trusted && snapshot.phone(&number).is_some();
+    let is_withheld = is_withheld || is_spoofed;
     let caller = Caller {
         shown: Shown { number, name: party.name, is_withheld },
         is_critical: privacy.is_critical,
