@@ -385,8 +385,8 @@ impl Call {
         if self.forward_refused(now, index, status, out) {
             return;
         }
-        if status >= 600 {
-            // Nobody else is to be asked (RFC 3261 §16.7 step 5).
+        if status >= 600 && !self.is_emergency {
+            // Nobody else is to be asked (RFC 3261 §16.7 step 5), but for help.
             self.groups.clear();
             self.elsewhere.clear();
             self.cancel_branches(now, None, &cause::DECLINED, out);
