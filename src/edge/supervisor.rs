@@ -18,6 +18,7 @@ use super::store::Store;
 use super::switchboard_task::{self, Desk, OUTPUTS_MAX, Setup, restored};
 use super::{config, entropy};
 use crate::proto::sip::registration::Binding;
+use crate::switch::services::PhoneServices;
 use crate::switch::switchboard::Switchboard;
 
 /// What happened on the media plane, on its way here. When it is full the workers keep what matters and
@@ -240,7 +241,10 @@ fn open_switchboard(
     }
     let services = store.load_services().map_err(|error| StartError::Open(error.to_string()))?;
     for (extension, services) in services {
-        switchboard.restore_services(&extension, services);
+        if !switchboard.restore_services(&extension, services) {
+            let forgotten = store.services_set(extension, PhoneServices::default());
+            forgotten.map_err(|error| StartError::Open(error.to_string()))?;
+        }
     }
     Ok(switchboard)
 }

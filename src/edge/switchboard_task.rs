@@ -214,6 +214,8 @@ impl SwitchboardTask {
 
     /// Serves what arrived, and what else is there, up to a turn's worth.
     fn arrivals(&mut self, first: Arrival, buffer: &mut [u8]) {
+        // Somebody may have set the clock while nothing was due.
+        self.switchboard.clock_is(self.tools.clock.now(), self.tools.clock.wall());
         self.arrival(first, buffer);
         let waker = std::task::Waker::noop();
         let mut cx = std::task::Context::from_waker(waker);

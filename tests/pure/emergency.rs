@@ -47,7 +47,7 @@ fn row_162_the_named_trunks_come_first_and_every_one_is_tried() {
     talks(&mut w, a, "112", backup, "112");
     assert!(w[carrier].requests("INVITE").is_empty());
     // Whatever the first one says: a 403 or a 486 is no reason to stop.
-    for status in [403, 404, 486, 503] {
+    for status in [403, 404, 486, 503, 600, 603] {
         w[backup].habits.on_invite = vec![(20, Reply::status(status))];
         talks(&mut w, a, "112", carrier, "112");
     }

@@ -94,6 +94,8 @@ fn a_busy_phone_and_one_that_is_not_answered_send_calls_on() {
     for (code, says, reason, after) in [
         ("*901003", vec![(20, Reply::status(486))], "busy", 1_000),
         ("*921003", vec![(20, ring())], "not answered", 21_500),
+        ("*921003", vec![(20, Reply::status(480))], "away", 1_000),
+        ("*921003", vec![(20, Reply::status(503))], "out of order", 1_000),
     ] {
         let (mut w, [a, b, c], _) = house();
         dials(&mut w, b, code);

@@ -8,7 +8,7 @@ use tandem::switch::switchboard::CHECKED_MAX;
 use crate::scene::outcome;
 use crate::sim::office::{CARRIER, NUMBER, signing_office};
 use crate::sim::phone::{Body, ok, ring};
-use crate::sim::stir::{GONE, STRANGE, Stated};
+use crate::sim::stir::{GONE, SLOW, STRANGE, Stated};
 use crate::sim::world::{EPOCH, PhoneId, World};
 
 pub const CALLER: &str = "12155551212";
@@ -265,6 +265,42 @@ fn row_163_a_call_waits_three_seconds_for_a_verdict() {
     assert_eq!(story(&w, "stir.unchecked"), ["no verdict in time"]);
 }
 
+/// Row 163: whoever has brought what is wrong is not let in for something else whose certificate does not come.
+#[test]
+fn row_163_a_wrong_identity_is_not_made_good_by_a_slow_one() {
+    let (mut w, b, carrier) = called(StirIn::Require);
+    let stated = Stated::now(&w, CALLER, CALLED);
+    let at = |x5u| Stated { x5u, ..stated.clone() }.line();
+    w.dial_with(carrier, NUMBER, &Body::Auto, &format!("{}{}", at(GONE), at(SLOW)));
+    w.run_for(4_000);
+    assert_eq!(w[carrier].last().status, 436);
+    assert!(w[b].requests("INVITE").is_empty());
+    w.assert_empty();
+    assert_eq!(outcome(&w).0, "identity_unfetched");
+}
+
+/// Calls that wait for a verdict are calls: no more of them begin than there may be.
+#[test]
+fn calls_that_wait_for_a_verdict_count() {
+    let mut snapshot = signing_office(StirIn::Reject);
+    snapshot.limits.calls_max = 2;
+    let (mut w, _, carrier) = called_with(snapshot);
+    w.is_stir_dead = true;
+    let line = Stated::now(&w, CALLER, CALLED).line();
+    for _ in 0..3 {
+        w.dial_with(carrier, NUMBER, &Body::Auto, &line);
+    }
+    w.run_for(500);
+    assert_eq!(w.board.counts().stir, 2);
+    assert_eq!(w[carrier].last().status, 503);
+    for call in 0..2 {
+        w[carrier].cancel(call);
+    }
+    w.flush(carrier.0);
+    w.run_for(1_000);
+    w.assert_empty();
+}
+
 /// Row 163: a caller that gives up while its certificate is fetched leaves a record like any other.
 #[test]
 fn row_163_a_caller_may_give_up_while_it_is_checked() {
@@ -352,4 +388,22 @@ fn row_163_phones_are_shown_what_came_of_the_check() {
     assert!(!w[b].requests("INVITE")[0].get("From").contains("verstat"), "it is off");
     w.cancel(carrier);
     w.assert_empty();
+}
+
+/// Row 163: the story of a call that is sent elsewhere says what came of the check as well.
+#[test]
+fn row_163_a_call_that_is_forwarded_tells_what_came_of_the_check() {
+    let (mut w, b, carrier) = called(StirIn::Note);
+    let c = w.phone("1003");
+    w[c].habits.on_invite = vec![(20, ring()), (500, ok())];
+    w.dial(b, "*721003");
+    w.run_for(3_000);
+    let line = Stated::now(&w, CALLER, CALLED).line();
+    w.dial_with(carrier, NUMBER, &Body::Auto, &line);
+    w.run_for(2_000);
+    assert_eq!(w[c].requests("INVITE").len(), 1);
+    w.hang_up(carrier);
+    w.assert_empty();
+    assert_eq!(story(&w, "call.forwarded"), ["1002 sends the call to 1003"]);
+    assert_eq!(story(&w, "stir.verified"), ["attestation A"]);
 }

@@ -77,6 +77,16 @@ pub(super) fn check(report: &mut Report, settings: &Settings, extensions: &HashS
             let message = format!("`{code}` is the extension of a phone, which cannot be dialled");
             report.error(at, Wrong::new("same-code", message).help("change one of the two"));
         }
+        // A number follows it, and who calls that phone would send its own calls elsewhere.
+        let takes_number = Service::ALL
+            .iter()
+            .any(|service| service.has_number() && *name == format!("{}_on", service.word()));
+        let hidden = extensions.iter().filter(|own| takes_number && own.starts_with(code.as_str()));
+        if let Some(hidden) = hidden.filter(|own| own.len() > code.len()).min() {
+            let message = format!("`{code}` and a number is what calls the phone {hidden}, too");
+            let help = "begin the code with * or #, or with digits that no extension begins with";
+            report.error(at, Wrong::new("same-code", message).help(help));
+        }
     }
 }
 
@@ -94,6 +104,8 @@ mod tests {
             ("dnd_on = \"*72\"", Some("error[same-code]")),
             ("dnd_on = \"*7\"\ndnd_off = \"*7\"", Some("error[same-code]")),
             ("dnd_on = \"881\"", Some("error[same-code]")),
+            ("forward_all_on = \"88\"", Some("error[same-code]")),
+            ("forward_busy_on = \"89\"\ndnd_on = \"88\"", None),
             ("dnd_on = \"dnd\"", Some("error[bad-code]")),
             ("dnd_on = \"*\"", Some("error[bad-code]")),
             ("no_answer_seconds = 1", Some("error[")),

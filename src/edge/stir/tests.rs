@@ -233,8 +233,7 @@ fn row_163_a_certificate_has_to_be_trusted_in_force_and_for_the_number() {
 /// What a server of certificates says to each path.
 type Pages = Vec<(&'static str, String)>;
 
-/// A server under TLS; counts what it is asked.
-async fn serve(authority: &Authority, pages: Pages) -> (SocketAddr, Arc<AtomicUsize>) {
+fn acceptor(authority: &Authority) -> TlsAcceptor {
     let key = KeyPair::generate().unwrap();
     let pem = authority.certify(&key, |_| {});
     let private = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap();
@@ -244,7 +243,12 @@ async fn serve(authority: &Authority, pages: Pages) -> (SocketAddr, Arc<AtomicUs
         .with_no_client_auth()
         .with_single_cert(ders(&pem), private)
         .unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// A server under TLS; counts what it is asked.
+async fn serve(authority: &Authority, pages: Pages) -> (SocketAddr, Arc<AtomicUsize>) {
+    let acceptor = acceptor(authority);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let count = Arc::new(AtomicUsize::new(0));
@@ -405,4 +409,68 @@ async fn without_authorities_nothing_is_found_out() {
     }
     assert!(matches!(answers.recv().await, Some(Answer::NotVerified(7, _))));
     assert!(matches!(answers.recv().await, Some(Answer::Signed(7, None))));
+}
+
+/// Row 163: the certificates of a chain are fetched beside each other: one after the other, slow ones would take longer
+/// than a call waits, and it would go on unchecked.
+#[tokio::test]
+async fn row_163_what_a_chain_needs_is_fetched_at_once() {
+    let (folder, authority) = (Folder::new(), Authority::new("Authority"));
+    let key = KeyPair::generate().unwrap();
+    let material = Arc::new(material(&folder, &settings(&folder, &authority, &key)).unwrap());
+    let (answers_tx, mut answers) = mpsc::channel(JOBS_MAX);
+    let thread = StirThread::start(Clock::start(), answers_tx).unwrap();
+    let [first, second] = [
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap(),
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap(),
+    ];
+    let checks = [&first, &second].map(|listener| {
+        let x5u = format!("https://{}/c", listener.local_addr().unwrap());
+        check(&material, &x5u, "12155551212")
+    });
+    let task = Task::Verify(checks.to_vec());
+    assert!(thread.give(Job { id: 1, task, material: Arc::clone(&material) }));
+    let _held = first.accept().await.unwrap();
+    tokio::select! {
+        biased;
+        held = second.accept() => assert!(held.is_ok()),
+        answer = answers.recv() => panic!("the second was not asked: {answer:?}"),
+    }
+}
+
+/// A reload takes an authority away while a certificate of its is fetched: nobody is believed by it any more, neither
+/// who waits nor who comes later.
+#[tokio::test]
+async fn an_authority_that_is_gone_vouches_for_nobody() {
+    let (folder, old, new) = (Folder::new(), Authority::new("Old"), Authority::new("New"));
+    let key = KeyPair::generate().unwrap();
+    let load = |authority: &Authority| {
+        Arc::new(material(&folder, &settings(&folder, authority, &key)).unwrap())
+    };
+    let before = load(&old);
+    let after = load(&new);
+    let (answers_tx, mut answers) = mpsc::channel(JOBS_MAX);
+    let thread = StirThread::start(Clock::start(), answers_tx).unwrap();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let x5u = format!("https://{}/c", listener.local_addr().unwrap());
+    let checks = vec![check(&before, &x5u, "12155551212")];
+    let give = |id, task, material: &Arc<Material>| {
+        assert!(thread.give(Job { id, task, material: Arc::clone(material) }));
+    };
+    give(1, Task::Verify(checks.clone()), &before);
+    let (stream, _) = listener.accept().await.unwrap();
+    give(2, Task::Sign("x".into()), &after);
+    assert!(matches!(answers.recv().await, Some(Answer::Signed(2, Some(_)))));
+    let mut stream = acceptor(&old).accept(stream).await.unwrap();
+    let chain = old.certify(&key, |_| {});
+    stream.write_all(page("", &chain).as_bytes()).await.unwrap();
+    for id in [1, 3] {
+        if id == 3 {
+            give(3, Task::Verify(checks.clone()), &after);
+        }
+        let Some(Answer::Verified(known, Err(failure))) = answers.recv().await else {
+            panic!("{id} is believed")
+        };
+        assert_eq!((known, failure.kind), (id, Kind::Unsupported));
+    }
 }

@@ -153,8 +153,8 @@ pub struct Start {
     pub user_agent: String,
     /// Max-Forwards for the other leg: one less than the caller's.
     pub max_forwards: u8,
-    /// A first line of the timeline, with its kind.
-    pub remark: Option<(&'static str, String)>,
+    /// The first lines of the timeline, with their kinds.
+    pub remarks: Vec<(&'static str, String)>,
     /// Who calls, as the called side is shown it.
     pub caller: Shown,
     /// Was a service code dialled? Then it is answered here, and ends by itself.

@@ -217,7 +217,7 @@ impl Call {
             told_lines: Vec::new(),
             sip_out: Vec::new(),
         };
-        if let Some((what, text)) = start.remark {
+        for (what, text) in start.remarks {
             call.note(now, "", what, text);
         }
         call.setup(now, start.incoming, start.plan, start.first, out);

@@ -59,6 +59,24 @@ impl Call {
         self.goes_elsewhere(now, &label, out)
     }
 
+    /// A phone refused the call, with 0 for no answer at all: false if it sends no such calls elsewhere.
+    pub(super) fn forward_refused(
+        &mut self,
+        now: Instant,
+        index: usize,
+        status: u16,
+        out: &mut Vec<Output>,
+    ) -> bool {
+        let has_rung = self.branches.get(index).is_some_and(|leg| leg.has_answered_anything);
+        let reason = match status {
+            486 | 600 => Reason::UserBusy,
+            0 | 408 | 480 | 503 if has_rung => Reason::NoAnswer,
+            0 | 408 | 480 | 503 => Reason::Unavailable,
+            _ => return false,
+        };
+        self.forward(now, index, reason, out)
+    }
+
     /// A phone sends calls of this kind elsewhere: `index` is the branch that told, the last that rang. False if it does
     /// not.
     pub(super) fn forward(
@@ -71,9 +89,11 @@ impl Call {
         let Some(leg) = self.branches.get(index) else { return false };
         let [busy, no_answer] = &leg.forwards;
         let to = if reason == Reason::UserBusy { busy } else { no_answer };
-        let others_ring = self.branches.iter().enumerate().any(|(other, leg)| {
-            other != index && reason == Reason::UserBusy && leg.session.state() == State::Outgoing
-        });
+        let others_ring = self
+            .branches
+            .iter()
+            .enumerate()
+            .any(|(other, leg)| other != index && leg.session.state() == State::Outgoing);
         let (Some(number), false, None) = (to.clone(), others_ring, self.winner) else {
             return false;
         };

@@ -385,11 +385,11 @@ impl Call {
         let is_its_fault = matches!(status, 408 | 500..=599);
         self.count(index, if is_its_fault { Outcome::Failed } else { Outcome::Unanswered }, out);
         self.note_refusal(now, index, cause, status, reason);
-        if matches!(status, 486 | 600) && self.forward(now, index, Reason::UserBusy, out) {
+        if self.forward_refused(now, index, status, out) {
             return;
         }
-        if status >= 600 {
-            // Nobody else is to be asked (RFC 3261 §16.7 step 5).
+        if status >= 600 && !self.is_emergency {
+            // Nobody else is to be asked (RFC 3261 §16.7 step 5), but for help.
             self.groups.clear();
             self.elsewhere.clear();
             self.cancel_branches(now, None, &cause::DECLINED, out);
@@ -414,6 +414,9 @@ impl Call {
         };
         self.count(index, Outcome::Failed, out);
         self.note_refusal(now, index, cause, 0, cause.text);
+        if self.forward_refused(now, index, 0, out) {
+            return;
+        }
         self.branch_gone(now, out);
     }
 

@@ -71,7 +71,7 @@ impl Switchboard {
             Ok(Ok(())) => self.decided(now, &origin, (&caller, &dialled), &asked.request, out),
         };
         let Planned { plan, charges, remark, is_emergency, is_service } = decided;
-        let remark = remark.or_else(|| finding.remark()).or_else(|| unrecorded(refused.flatten()));
+        let remarks = [remark, finding.remark(), unrecorded(refused.flatten())];
         let is_sips = !is_emergency && !is_service && is_sips(&asked.request);
         let plan = plan.and_then(|plan| if is_sips { only_secure(plan) } else { Ok(plan) });
         let plan = plan.and_then(|plan| self.only_device(now, device.as_ref(), plan));
@@ -104,7 +104,7 @@ impl Switchboard {
             media_bind,
             user_agent: self.user_agent.clone(),
             max_forwards: max_forwards.saturating_sub(1),
-            remark,
+            remarks: remarks.into_iter().flatten().collect(),
             is_service,
             is_emergency,
             caller: caller.shown.clone(),
@@ -185,7 +185,7 @@ impl Switchboard {
             media_bind,
             user_agent: self.user_agent.clone(),
             max_forwards: 70,
-            remark,
+            remarks: remark.into_iter().collect(),
             is_service: false,
             is_emergency,
             caller: caller.shown.clone(),

@@ -112,7 +112,7 @@ impl Switchboard {
             media_bind,
             user_agent: self.user_agent.clone(),
             max_forwards: 70,
-            remark: None,
+            remarks: Vec::new(),
             is_service: false,
             is_emergency: false,
             caller: caller.shown.clone(),

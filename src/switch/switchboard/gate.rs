@@ -122,7 +122,9 @@ impl Switchboard {
         let limits = &self.snapshot.limits;
         let is_busy = now < self.busy_until || clients + servers > limits.transactions_max;
         let is_call = asked.request.method() == &Method::Invite;
-        let is_full = self.is_draining || self.calls.len() >= limits.calls_max;
+        // One whose caller is being verified is a call as well.
+        let calls = self.calls.len() + self.stir.calls();
+        let is_full = self.is_draining || calls >= limits.calls_max;
         if !(is_busy || is_call && is_full) || self.is_emergency(&asked.request) {
             return false;
         }

@@ -28,11 +28,14 @@ impl Switchboard {
         &self.services
     }
 
-    /// Puts back what was stored before a restart.
-    pub fn restore_services(&mut self, extension: &str, services: PhoneServices) {
-        if self.snapshot.phone(extension).is_some() && !services.is_plain() {
+    /// Puts back what was stored before a restart. False if there is no such phone any more: whoever gets its extension
+    /// later must not find it.
+    pub fn restore_services(&mut self, extension: &str, services: PhoneServices) -> bool {
+        let is_known = self.snapshot.phone(extension).is_some();
+        if is_known && !services.is_plain() {
             self.services.insert(extension.to_owned(), services);
         }
+        is_known
     }
 
     /// Forgets phones that are no longer configured.

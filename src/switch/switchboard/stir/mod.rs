@@ -44,6 +44,11 @@ impl Stir {
         self.checked.len() + self.signed.len()
     }
 
+    /// Calls that have not begun.
+    pub(super) fn calls(&self) -> usize {
+        self.checked.len()
+    }
+
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         let checked = self.checked.values().next().map(|waiting| waiting.until);
         let signed = self.signed.values().next().map(outward::Unsigned::until);
@@ -64,6 +69,8 @@ struct Waiting {
     finding: Finding,
     /// What else it came with, if this does not hold.
     others: VecDeque<Candidate>,
+    /// What was wrong with those before, which is not forgotten for one that takes its time.
+    failed: Option<Failure>,
     until: Instant,
 }
 
@@ -165,7 +172,8 @@ impl Switchboard {
         let statements = Some(statements);
         let finding = Finding { verdict, statements, is_trying: true, ..finding };
         let until = now + VERDICT_TIME;
-        let waiting = Waiting { asked, origin: origin.clone(), finding, others: found, until };
+        let (origin, others) = (origin.clone(), found);
+        let waiting = Waiting { asked, origin, finding, others, failed: None, until };
         self.stir.checked.insert(id, waiting);
         out.push(Output::Verify { id, checks });
         None
@@ -244,9 +252,10 @@ impl Switchboard {
         out: &mut Vec<Output>,
     ) {
         let waiting = self.stir.checked.get_mut(&id);
-        if let (Err(_), Some(waiting)) = (answer, waiting)
+        if let (Err(failure), Some(waiting)) = (answer, waiting)
             && let Some(next) = waiting.others.pop_front()
         {
+            waiting.failed = waiting.failed.or(Some(failure));
             waiting.finding.verdict = Verdict::Passed(next.attest);
             waiting.finding.statements = Some(next.statements);
             return out.push(Output::Verify { id, checks: next.checks });
@@ -291,7 +300,9 @@ impl Switchboard {
         while let Some((&id, waiting)) = self.stir.checked.first_key_value()
             && waiting.until <= now
         {
-            self.resume(now, id, Some(Verdict::Unknown("no verdict in time")), out);
+            let late = Verdict::Unknown("no verdict in time");
+            let verdict = waiting.failed.map_or(late, Verdict::Failed);
+            self.resume(now, id, Some(verdict), out);
         }
         self.run_signatures(now, out);
     }
