@@ -4,7 +4,7 @@
 //! the caller made none. What one side offers once that is agreed is answered by us, since the other leg may
 //! not be able to hear of it before the call is answered; a difference is put right then by a re-INVITE.
 
-use super::setup::refused_by;
+use super::hangup::refused_by;
 use super::*;
 use crate::proto::sdp::Sdp;
 use crate::proto::sip::session::State;

@@ -1,6 +1,7 @@
 //! An operator's call: the phone of the person who wants it is rung before the other side.
 
-use super::setup::{refused_by, weight};
+use super::hangup::refused_by;
+use super::refusal::weight;
 use super::*;
 use crate::proto::sip::session::State;
 use crate::switch::cause;

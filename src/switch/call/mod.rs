@@ -17,6 +17,7 @@ mod lines;
 mod modify;
 mod output;
 mod redirect;
+mod refusal;
 mod replace;
 mod setup;
 mod show;
