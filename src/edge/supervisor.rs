@@ -86,9 +86,9 @@ pub async fn run(paths: Paths) -> Result<(), StartError> {
     let desk = Desk::open(&store, &loaded).map_err(|error| StartError::Open(error.to_string()))?;
     let (asks_tx, asks) = mpsc::channel(ASKS_MAX);
     let web = open_web(&loaded, &desk, asks_tx)?;
+    watch_signals(stop_tx);
     log_addresses(&sip, &socket);
     let serving = tokio::spawn(control.run(commands_tx, events.clone(), control_stop));
-    tokio::spawn(watch_signals(stop_tx));
     let watchdog = tokio::spawn(feed_watchdog());
     let drain = loaded.snapshot.limits.drain;
     notify(&[sd_notify::NotifyState::Ready]);
@@ -260,22 +260,25 @@ fn log_addresses(sip: &SipIo, socket: &Path) {
     tracing::info!(socket = %socket.display(), "control socket");
 }
 
-/// The first SIGTERM or SIGINT drains, the second hangs up.
-async fn watch_signals(stop: watch::Sender<bool>) {
+/// The first SIGTERM or SIGINT drains, the second hangs up. They are taken over at once, before anybody is told that we are
+/// there: who is told may ask us to stop.
+fn watch_signals(stop: watch::Sender<bool>) {
     let (Ok(mut term), Ok(mut int)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         return;
     };
-    loop {
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = int.recv() => {}
+            }
+            if stop.send(true).is_err() {
+                return;
+            }
         }
-        if stop.send(true).is_err() {
-            return;
-        }
-    }
+    });
 }
 
 fn notify(states: &[sd_notify::NotifyState<'_>]) {
