@@ -235,6 +235,42 @@ fn a_linphone_connects_two_others() {
     office.daemon.assert_healthy();
 }
 
+/// Row 122: 1001 connects 1002, whom it holds, with 1003, who still rings, and hangs up nothing itself.
+#[test]
+fn a_linphone_connects_another_with_one_that_rings() {
+    let office = Office::open();
+    let mut bob = office.client(SECRETS[1], 660.0, &["-a"]);
+    let mut carol = office.client(THIRD, 880.0, &[]);
+    let mut alice = office.client(SECRETS[0], 440.0, &[]);
+    alice.order("call sip:1002@localhost");
+    office.wait_for_talk(1);
+    office.listen_for(1.0);
+    alice.order("pause 1");
+    office
+        .daemon
+        .wait_for("the hold", |daemon| daemon.ask(&["calls"]).to_string().contains("hold"));
+    // It hands nobody over before it has heard that the other one rings.
+    let before = alice.log().len();
+    alice.order("call sip:1003@localhost");
+    let rings =
+        |_: &Daemon| alice.log().get(before..).is_some_and(|log| log.contains("SIP/2.0 180"));
+    office.daemon.wait_for("the other one to ring", rings);
+    alice.order("transfer 1 --to-call 2");
+    // One call is left, and it rings 1003 for 1002.
+    let records = office.daemon.wait_for_records(1);
+    assert_eq!(records[0]["cause"], "transferred", "{records:?}");
+    office.daemon.wait_for("1003 to ring again", |_| carol.log().contains("assigned id 2"));
+    carol.order("answer");
+    office.wait_for_talk(1);
+    office.listen_for(4.0);
+    bob.order("terminate");
+    let records = office.daemon.wait_for_records(2);
+    assert!(records.iter().any(|record| record["cause"] == "normal"), "{records:?}");
+    assert_hears(&mut bob, 880.0, 3.0);
+    assert_hears(&mut carol, 660.0, 3.0);
+    office.daemon.assert_healthy();
+}
+
 /// A client that insists on SRTP is refused with words for it, and nothing is left; one that does not insist talks.
 #[test]
 fn a_linphone_that_insists_on_srtp_is_refused() {

@@ -21,6 +21,7 @@ mod calls;
 mod cost;
 mod devices;
 mod dialogs;
+mod early_transfer;
 mod emergency;
 mod flows;
 mod forks;

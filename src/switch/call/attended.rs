@@ -28,12 +28,34 @@ impl Call {
         bound: IpAddr,
         out: &mut Vec<Output>,
     ) {
-        let leg = self.give(now, key, to, bound).map(Box::new);
-        let is_given = leg.is_some();
-        out.push(Output::HandOver { to, leg });
+        let talking = self.give(now, key, to, bound).map(|leg| Handed::Leg(Box::new(leg)));
+        let handed = talking.or_else(|| self.give_up_ringing(now, key, to));
+        let is_given = handed.is_some();
+        out.push(Output::HandOver { to, handed });
         if is_given {
             self.fail(now, &cause::TRANSFERRED, None, HungUpBy::System, out);
         }
+    }
+
+    /// Whom this call rings is rung by the other one instead, if nobody has answered: who transfers does not wait for the
+    /// answer (RFC 5589 §7, "early attended"). What rings stops, and shows no missed call.
+    fn give_up_ringing(
+        &mut self,
+        now: Instant,
+        key: &(String, String),
+        to: CallId,
+    ) -> Option<Handed> {
+        let is_callers = self.leg(At::A).is_some_and(|leg| leg.key() == *key);
+        let rings = matches!(self.phase, Phase::Setup | Phase::Ringing)
+            && self.winner.is_none()
+            && self.transfer.is_none();
+        if !is_callers || !rings || self.is_emergency || self.is_service {
+            return None;
+        }
+        self.is_answered_elsewhere = true;
+        let number = self.began.called.clone();
+        self.note(now, "a", "transfer.given", format!("{number} is rung by call {to}"));
+        Some(Handed::Number(number))
     }
 
     /// Takes the party across from a leg out of the call, if both are connected, nothing is under way, and
@@ -74,12 +96,13 @@ impl Call {
     pub(super) fn fetched(
         &mut self,
         now: Instant,
-        result: Result<Box<Leg>, &'static Cause>,
+        result: Result<Handed, &'static Cause>,
         out: &mut Vec<Output>,
     ) {
         self.is_fetching = false;
         let mut leg = match result {
-            Ok(leg) => *leg,
+            Ok(Handed::Leg(leg)) => *leg,
+            Ok(Handed::Number(number)) => return self.locate_for_transfer(now, number, None, out),
             Err(cause) => return self.transfer_failed(now, cause, None, out),
         };
         let index = self.branches.len();

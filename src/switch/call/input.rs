@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Leg, Replacement};
+use super::{Handed, Replacement};
 use crate::proto::sip::auth::client::Credentials;
 use crate::proto::sip::endpoint::{ClientKey, Failure, ServerKey};
 use crate::proto::sip::header::HeaderName;
@@ -253,7 +253,7 @@ pub enum Input {
     /// An INVITE wants the place of one of its legs.
     Replace(Box<Replacement>),
     /// The answer to [`Output::Fetch`](super::Output::Fetch).
-    Fetched(Result<Box<Leg>, &'static Cause>),
+    Fetched(Result<Handed, &'static Cause>),
     /// The media ports are open.
     MediaOpened {
         /// Side a's.

@@ -47,7 +47,7 @@ use crate::switch::snapshot::Snapshot;
 pub use input::{Incoming, Input, Origin, Plan, Ports, Side, SideStats, Start, Target};
 pub use leg::Leg;
 pub use lines::Line;
-pub use output::{Locate, MediaOp, Output, Phase, Why};
+pub use output::{Handed, Locate, MediaOp, Output, Phase, Why};
 pub use replace::Replacement;
 pub use show::{LegView, View};
 

@@ -65,6 +65,15 @@ pub enum Why {
     Redirected(Reason),
 }
 
+/// Whom a call gives to another one that a phone wants connected with it.
+#[derive(Debug)]
+pub enum Handed {
+    /// Who talks to that phone: the leg.
+    Leg(Box<Leg>),
+    /// Nobody yet: this number was being rung for it.
+    Number(String),
+}
+
 /// What a call wants done.
 #[derive(Debug)]
 pub enum Output {
@@ -144,12 +153,12 @@ pub enum Output {
         /// What the ports are bound to that await the party here.
         bound: IpAddr,
     },
-    /// The leg that another call asked for; none if it cannot have it.
+    /// What another call asked for.
     HandOver {
         /// That call.
         to: CallId,
-        /// The leg.
-        leg: Option<Box<Leg>>,
+        /// Whom it gets; none if it cannot have anybody.
+        handed: Option<Handed>,
     },
     /// For the media plane.
     Media(MediaOp),

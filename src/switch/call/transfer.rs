@@ -82,7 +82,7 @@ impl Call {
         (!is_ready).then_some((491, "the call is not settled"))
     }
 
-    fn locate_for_transfer(
+    pub(super) fn locate_for_transfer(
         &mut self,
         now: Instant,
         dialled: String,

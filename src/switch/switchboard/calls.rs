@@ -351,7 +351,7 @@ impl Switchboard {
             call::Output::Fetch { replaces, by, bound } => {
                 self.fetch(call, &replaces, &by, bound, out)
             }
-            call::Output::HandOver { to, leg } => self.hand_over(now, call, to, leg, out),
+            call::Output::HandOver { to, handed } => self.hand_over(now, call, to, handed, out),
             call::Output::Done => self.forget(now, call, out),
             // Nothing here asks for digits yet.
             call::Output::Digit { .. } => {}

@@ -3,7 +3,7 @@
 use super::*;
 use crate::proto::sip::endpoint::Large;
 use crate::proto::sip::session::{Out, Replaces};
-use crate::switch::call::Leg;
+use crate::switch::call::{Handed, Leg};
 use crate::switch::cause;
 
 impl Switchboard {
@@ -34,17 +34,19 @@ impl Switchboard {
         to_call(call, call::Input::Fetched(Err(refusal)), out);
     }
 
-    /// A call gives a leg away, or cannot.
+    /// A call gives somebody away, or cannot.
     pub(super) fn hand_over(
         &mut self,
         now: Instant,
         from: CallId,
         to: CallId,
-        leg: Option<Box<Leg>>,
+        handed: Option<Handed>,
         out: &mut Vec<Output>,
     ) {
-        let Some(leg) = leg else {
-            return to_call(to, call::Input::Fetched(Err(&cause::PEER_REFUSED)), out);
+        let leg = match handed {
+            Some(Handed::Leg(leg)) => leg,
+            Some(number) => return to_call(to, call::Input::Fetched(Ok(number)), out),
+            None => return to_call(to, call::Input::Fetched(Err(&cause::PEER_REFUSED)), out),
         };
         let key = leg.key();
         if let Some(entry) = self.calls.get_mut(&from) {
@@ -61,7 +63,7 @@ impl Switchboard {
         for client in leg.clients() {
             self.endpoint.give_to(*client, Owner(to.0));
         }
-        to_call(to, call::Input::Fetched(Ok(leg)), out);
+        to_call(to, call::Input::Fetched(Ok(Handed::Leg(leg))), out);
     }
 
     /// Nobody is there to take the leg: its peer is hung up.

@@ -140,6 +140,11 @@ impl Phone {
                     self.calls[call].remote_sdp.clone_from(&text.body);
                 }
                 if let Some(call) = self.pending[index].ask.call
+                    && self.calls[call].state == State::Calling
+                {
+                    self.calls[call].remote_tag = text.tag_of_to();
+                }
+                if let Some(call) = self.pending[index].ask.call
                     && self.habits.pracks
                     && text.has("RSeq")
                 {
