@@ -1,5 +1,6 @@
 //! Bytes to typed events and back: pure, without sockets, clock, threads or disk.
 
+pub mod audio;
 pub mod nat;
 pub mod network;
 pub mod rtp;

@@ -1,0 +1,19 @@
+//! Sound as numbers: codecs, and what is done to samples between them. No function
+//! here allocates for a frame once its buffers have had the largest one.
+//!
+//! Samples are `i16`, mono, at the rate that [`Codec::sample_rate`] says.
+
+mod codec;
+mod conceal;
+mod g711;
+mod g722;
+mod l16;
+mod opus;
+
+pub use codec::{AudioError, Codec, Decoder, Encoder, PAYLOAD_MS_MAX, SAMPLES_MAX};
+pub use opus::{OPUS_BIT_RATE, OPUS_COMPLEXITY, OPUS_LOSS_PERCENT, OPUS_PACKET_MAX};
+
+/// The nearest sample: what is too loud is cut off, not wrapped.
+fn saturate(value: i32) -> i16 {
+    i16::try_from(value).unwrap_or(if value < 0 { i16::MIN } else { i16::MAX })
+}
