@@ -15,6 +15,7 @@ mod concealment;
 mod g711;
 mod g722;
 mod opus;
+mod resample;
 
 // Its counters tell what a thread has allocated; it is the daemon's own allocator.
 #[global_allocator]

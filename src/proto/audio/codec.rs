@@ -14,7 +14,7 @@ pub const SAMPLES_MAX: usize = 5_760;
 pub const PAYLOAD_MS_MAX: u32 = 200;
 
 /// Rates that L16 is taken at. 8 to 48 kHz: below is no speech, above is no use.
-const L16_RATES: [u32; 8] = [8_000, 11_025, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000];
+pub(super) const RATES: [u32; 8] = [8_000, 11_025, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000];
 
 /// A codec that we can decode and encode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -83,7 +83,7 @@ impl Codec {
             (8_000, 1) if is("G722") => Some(Self::G722),
             // Two channels whatever is sent (RFC 7587 §4.1); some write one, and mean the same.
             (48_000, 1 | 2) if is("opus") => Some(Self::Opus),
-            (rate, 1 | 2) if is("L16") && L16_RATES.contains(&rate) => {
+            (rate, 1 | 2) if is("L16") && RATES.contains(&rate) => {
                 Some(Self::L16 { rate, channels })
             }
             _ => None,
@@ -118,7 +118,7 @@ impl Codec {
 
     fn is_supported(self) -> bool {
         match self {
-            Self::L16 { rate, channels } => L16_RATES.contains(&rate) && matches!(channels, 1 | 2),
+            Self::L16 { rate, channels } => RATES.contains(&rate) && matches!(channels, 1 | 2),
             _ => true,
         }
     }

@@ -9,9 +9,11 @@ mod g711;
 mod g722;
 mod l16;
 mod opus;
+mod resample;
 
 pub use codec::{AudioError, Codec, Decoder, Encoder, PAYLOAD_MS_MAX, SAMPLES_MAX};
 pub use opus::{OPUS_BIT_RATE, OPUS_COMPLEXITY, OPUS_LOSS_PERCENT, OPUS_PACKET_MAX};
+pub use resample::Resampler;
 
 /// The nearest sample: what is too loud is cut off, not wrapped.
 fn saturate(value: i32) -> i16 {
