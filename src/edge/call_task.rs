@@ -1,5 +1,6 @@
 //! One call's task: a loop around the call machine and nothing else.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde_json::{Value, json};
@@ -9,9 +10,10 @@ use tokio::time::timeout_at;
 use super::clock::Clock;
 use super::control::EventLog;
 use super::media_io::{DeadAfter, LegPlan, MediaHandle, Side as MediaSide};
+use super::recording::{Recorder, StartRefused, TapControl};
 use super::store::Store;
 use crate::proto::time::Instant;
-use crate::switch::call::{Call, Input, MediaOp, Output, Ports, Side, Start, View};
+use crate::switch::call::{Call, Input, MediaOp, Output, Ports, Side, Start, TapeOp, View};
 use crate::switch::cause;
 use crate::switch::cdr::record::{Began, CallId, HungUpBy, Record};
 
@@ -39,6 +41,8 @@ pub struct Tools {
     pub media: MediaHandle,
     /// The database.
     pub store: Store,
+    /// The recorder.
+    pub recorder: Recorder,
     /// The event stream.
     pub events: EventLog,
     /// The way to the switchboard. It never waits for a call, so a call may wait for it.
@@ -56,7 +60,8 @@ pub async fn run(start: Start, mut tools: Tools, mut mailbox: mpsc::Receiver<Tol
         is_recorded: false,
         is_done: false,
         is_without_media: false,
-        opened: None,
+        next: VecDeque::new(),
+        tape: None,
     };
     if let Err(error) = task.tools.store.call_began(task.began.clone()) {
         tracing::error!(call = %task.began.call, %error, "call not journalled");
@@ -71,7 +76,7 @@ pub async fn run(start: Start, mut tools: Tools, mut mailbox: mpsc::Receiver<Tol
         if std::mem::take(&mut task.is_without_media) {
             let input = Input::MediaRefused("the media plane does not keep up");
             task.act(&mut call, |call, now, out| call.handle(now, input, out));
-        } else if let Some(input) = task.opened.take() {
+        } else if let Some(input) = task.next.pop_front() {
             task.act(&mut call, |call, now, out| call.handle(now, input, out));
         } else if !task.turn(&mut call, &mut mailbox).await {
             break;
@@ -89,8 +94,10 @@ struct Task {
     /// The media plane refused a command: the ports are not there, or do not carry what was agreed. The call
     /// must be told, and ends.
     is_without_media: bool,
-    /// The ports that were there at once; the call is told in its next turn.
-    opened: Option<Input>,
+    /// What was known at once: ports that were there, a recording that cannot be. The call is told in its next turns.
+    next: VecDeque<Input>,
+    /// The call's recording.
+    tape: Option<TapControl>,
 }
 
 impl Task {
@@ -204,7 +211,7 @@ impl Task {
             MediaOp::Open { a, b } => match media.open_now(call, a, b) {
                 Some((a, b)) => {
                     let ports = |(rtp, rtcp)| Ports { rtp, rtcp };
-                    self.opened = Some(Input::MediaOpened { a: ports(a), b: ports(b) });
+                    self.next.push_back(Input::MediaOpened { a: ports(a), b: ports(b) });
                     Ok(())
                 }
                 None => media.open(call, a, b),
@@ -213,11 +220,30 @@ impl Task {
                 media.set_leg(call, media_side(side), LegPlan::of(&plan, true))
             }
             MediaOp::Watch { talk, hold } => media.set_dead_after(call, DeadAfter { talk, hold }),
+            MediaOp::Tape(op) => return self.tape(op),
             MediaOp::Close => media.close(call),
         };
         if let Err(busy) = result {
             tracing::error!(call = %self.began.call, %busy, "media command refused");
             self.is_without_media |= !is_close;
+        }
+    }
+
+    /// A recording that fails costs itself, never the call.
+    fn tape(&mut self, op: TapeOp) {
+        match (op, &self.tape) {
+            (TapeOp::Begin { beep }, _) => match self.tools.recorder.begin(self.began.call) {
+                Ok((tap, control)) => {
+                    let beep = Some(beep).filter(|every| !every.is_zero());
+                    if self.tools.media.tap(self.began.call.0, tap, beep).is_err() {
+                        return self.next.push_back(Input::NotRecorded(StartRefused::Busy.words()));
+                    }
+                    self.tape = Some(control);
+                }
+                Err(refused) => self.next.push_back(Input::NotRecorded(refused.words())),
+            },
+            (TapeOp::Pause | TapeOp::Resume, Some(control)) => control.pause(op == TapeOp::Pause),
+            (TapeOp::Pause | TapeOp::Resume, None) => {}
         }
     }
 

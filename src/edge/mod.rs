@@ -10,6 +10,7 @@ pub mod entropy;
 pub mod log;
 pub mod media_io;
 pub mod provisioning;
+pub mod recording;
 pub mod sip_io;
 pub mod stir;
 pub mod store;

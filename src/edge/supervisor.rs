@@ -13,6 +13,7 @@ use super::config::Loaded;
 use super::control::{ControlServer, EventLog};
 use super::media_io::{MediaConfig, MediaPlane, PortRange};
 use super::provisioning::{Ask, WebServer};
+use super::recording::{Recorder, RecorderConfig, Terms};
 use super::sip_io::SipIo;
 use super::store::Store;
 use super::switchboard_task::{self, Desk, OUTPUTS_MAX, Setup, restored};
@@ -71,6 +72,7 @@ pub async fn run(paths: Paths) -> Result<(), StartError> {
     let control =
         ControlServer::bind(&socket).map_err(|error| StartError::Open(error.to_string()))?;
     let events = EventLog::new(clock.wall());
+    let recorder = open_recorder(&loaded, &paths, clock, &store, &events)?;
     let (outputs_tx, outputs) = mpsc::channel(OUTPUTS_MAX);
     let (commands_tx, commands) = mpsc::channel(COMMANDS_MAX);
     let (stop_tx, stop) = watch::channel(false);
@@ -79,6 +81,7 @@ pub async fn run(paths: Paths) -> Result<(), StartError> {
         clock,
         media: media.handle(),
         store: store.clone(),
+        recorder: recorder.clone(),
         events: events.clone(),
         switchboard: outputs_tx,
     };
@@ -113,11 +116,18 @@ pub async fn run(paths: Paths) -> Result<(), StartError> {
     let _ = control_stop_tx.send(true);
     let _ = serving.await;
     watchdog.abort();
+    close(web, media, recorder, store).await;
+    Ok(())
+}
+
+/// Writes what is there, and ends the threads.
+async fn close(web: Option<WebServer>, media: MediaPlane, recorder: Recorder, store: Store) {
     let closed = tokio::task::spawn_blocking(move || {
         if let Some(web) = web {
             web.stop();
         }
         media.shutdown();
+        recorder.close();
         store.close(STORE_CLOSE_TIMEOUT)
     });
     match closed.await {
@@ -125,7 +135,6 @@ pub async fn run(paths: Paths) -> Result<(), StartError> {
         Ok(Err(error)) => tracing::error!(%error, "records may be missing"),
         Err(_) => tracing::error!("the end itself failed"),
     }
-    Ok(())
 }
 
 /// Reads the files, or the last good copy of them, and says what is wrong.
@@ -191,6 +200,22 @@ fn open_media(
     };
     MediaPlane::start(&config, Arc::new(events))
         .map_err(|error| StartError::Open(format!("the media plane cannot start: {error}")))
+}
+
+/// The recorder. Its folder is made when something is recorded; that it can be is looked at here.
+fn open_recorder(
+    loaded: &Loaded,
+    paths: &Paths,
+    clock: Clock,
+    store: &Store,
+    events: &EventLog,
+) -> Result<Recorder, StartError> {
+    let settings = &loaded.snapshot.recording;
+    let folder =
+        settings.folder.as_ref().map_or_else(|| paths.state.join("recordings"), PathBuf::from);
+    let (store, events) = (store.clone(), events.clone());
+    Recorder::start(RecorderConfig { folder }, Terms::of(settings), clock, store, events)
+        .map_err(|error| StartError::Open(format!("the recorder cannot start: {error}")))
 }
 
 /// The server of phones' files, if any is configured.

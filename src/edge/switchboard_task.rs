@@ -4,6 +4,7 @@ mod commands;
 mod explain;
 mod media;
 mod phones;
+mod recordings;
 mod stir;
 
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ use super::command::CommandRequest;
 use super::config::Loaded;
 use super::media_io::MediaEvent;
 use super::provisioning::Ask;
+use super::recording::Terms;
 use super::sip_io::{Arrival, SipIo};
 use super::stir::Task;
 use super::store::StoredBinding;
@@ -386,6 +388,7 @@ impl SwitchboardTask {
         let snapshot: Arc<Snapshot> = Arc::new(self.loaded.snapshot.clone());
         self.sip.set_nameservers(&snapshot.sip.nameservers);
         self.sip.set_tls(self.loaded.tls.clone());
+        self.tools.recorder.set_terms(Terms::of(&snapshot.recording));
         self.switchboard.reload(now, snapshot, &mut self.out);
         self.desk_reloaded();
         revision

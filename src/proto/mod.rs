@@ -3,6 +3,7 @@
 pub mod audio;
 pub mod nat;
 pub mod network;
+pub mod recording;
 pub mod rtp;
 pub mod sdp;
 pub mod sip;

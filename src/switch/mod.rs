@@ -7,6 +7,7 @@ pub mod device;
 pub mod guard;
 pub mod health;
 pub mod identity;
+pub mod recording;
 pub mod route;
 pub mod services;
 pub mod snapshot;

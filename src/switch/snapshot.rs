@@ -20,6 +20,7 @@ pub use crate::switch::device::{Device, ProvisioningSettings};
 pub use crate::switch::guard::GuardSettings;
 pub use crate::switch::health::Bounds as HealthBounds;
 pub use crate::switch::identity::Dialect;
+use crate::switch::recording::{RecordRule, RecordingSettings};
 pub use crate::switch::route::caps::{CapsWish, DialSettings, Rights};
 pub use crate::switch::services::CodeSettings;
 pub use crate::switch::stir::{StirIn, StirSettings};
@@ -262,6 +263,8 @@ pub struct Phone {
     pub rights: Rights,
     /// When its calls, and calls to it, have reliable 18x (RFC 3262).
     pub reliable: Reliable,
+    /// What it wants of the recording of its calls.
+    pub record: RecordRule,
     /// Its groups: what rings at a phone may be picked up by those that share a group with it.
     pub pickup_groups: Vec<String>,
     /// What it is and what is on its keys, for the files that it fetches.
@@ -356,6 +359,8 @@ pub struct Trunk {
     pub caps: CapsWish,
     /// When its calls, and calls by it, have reliable 18x (RFC 3262).
     pub reliable: Reliable,
+    /// What is wanted of the recording of its calls.
+    pub record: RecordRule,
     /// May its INVITEs take the place of a party of a conversation here (RFC 3891)?
     pub replaces: bool,
     /// Is our registration a flow of RFC 5626, with an instance and a number?
@@ -455,6 +460,8 @@ pub struct Snapshot {
     pub provisioning: ProvisioningSettings,
     /// `[stir]`.
     pub stir: StirSettings,
+    /// `[recording]`.
+    pub recording: RecordingSettings,
     /// By extension.
     pub phones: HashMap<String, Phone>,
     /// In the order of the file.

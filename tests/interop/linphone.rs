@@ -39,7 +39,7 @@ impl Office {
         let (extension, secret) = THIRD;
         let phone = format!("[[phone]]\nextension = \"{extension}\"\nsecret = \"{secret}\"\n");
         let text = format!(
-            "realm = \"localhost\"\n[tls]\ncertificates = [\"{}\"]\n",
+            "realm = \"localhost\"\n[tls]\ncertificates = [\"{}\"]\n[recording]\ncalls = \"all\"\nfree_min_mb = 0\n",
             certificate.display()
         );
         let extra = [("tandem.toml", text.as_str()), ("phones.toml", phone.as_str())];
@@ -184,7 +184,7 @@ fn assert_hears(who: &mut Linphone, frequency: f64, at_least: f64) {
     assert!(heard.longest_gap_ms < 60.0, "{frequency} Hz: {heard:?}");
 }
 
-/// Rows 41, 43, 63: two clients register by TLS with GRUUs, check our certificate, and talk.
+/// Rows 41, 43, 63, 165: two clients register by TLS with GRUUs, check our certificate, talk, and are recorded.
 #[test]
 fn two_linphones_talk_by_tls() {
     let office = Office::open();
@@ -198,7 +198,24 @@ fn two_linphones_talk_by_tls() {
     assert_eq!(records[0]["cause"], "normal", "{records:?}");
     assert_hears(&mut bob, 440.0, 3.0);
     assert_hears(&mut alice, 660.0, 3.0);
+    assert_recorded(&office.daemon, 440.0, 660.0, 3.0);
     office.daemon.assert_healthy();
+}
+
+/// The only recording, of Opus, has one tone left and one right.
+fn assert_recorded(daemon: &Daemon, left: f64, right: f64, at_least: f64) {
+    daemon.wait_for("a recording", |daemon| daemon.ask(&["recordings"])[0]["state"] == "done");
+    let row = daemon.ask(&["recordings"])[0].clone();
+    let file = std::fs::read(row["file"].as_str().unwrap()).unwrap();
+    assert_eq!(u32::from_le_bytes(file[24..28].try_into().unwrap()), 16_000, "samples a second");
+    let samples: Vec<i16> =
+        file[44..].chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
+    for (side, frequency) in [(0, left), (1, right)] {
+        // Every second frame: tones are measured with 8 kHz.
+        let track: Vec<i16> = samples.iter().skip(side).step_by(4).copied().collect();
+        let heard = tone::listen(&track, frequency);
+        assert!(heard.seconds > at_least && heard.longest_gap_ms < 60.0, "{frequency}: {heard:?}");
+    }
 }
 
 /// Rows 120, 122: 1001 talks to 1002, holds it, asks 1003, and connects the two.

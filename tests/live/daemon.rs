@@ -18,6 +18,7 @@ mod listeners;
 mod located;
 mod operator;
 mod provisioning;
+mod recording;
 mod secure;
 mod services;
 mod stir;

@@ -40,6 +40,7 @@ mod profiles;
 mod quality;
 mod races;
 mod reasons;
+mod recording;
 mod registrant;
 mod registrar;
 mod reliable;

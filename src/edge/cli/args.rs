@@ -70,6 +70,29 @@ pub(super) enum Verb {
         #[arg(long, value_name = "TEXT")]
         called: Option<String>,
     },
+    /// List recordings, newest first
+    Recordings {
+        /// How many, at most 1000
+        #[arg(long, default_value_t = 20, value_name = "N")]
+        limit: u64,
+        /// Not older: 30m, 2h, 1d, 2026-01-31 or 2026-01-31T08:00:00Z
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+        /// Older than this: the next page
+        #[arg(long, value_name = "TIME")]
+        before: Option<String>,
+    },
+    /// Delete a recording
+    Recording {
+        #[command(subcommand)]
+        verb: RecordingVerb,
+    },
+    /// List what was done to recordings, and by whom
+    Audit {
+        /// How many, at most 1000
+        #[arg(long, default_value_t = 50, value_name = "N")]
+        limit: u64,
+    },
     /// Show what happened: the last 50 events unless told otherwise
     Events {
         /// Events after this number; 0 is all that are kept
@@ -188,6 +211,29 @@ pub(super) enum GuardVerb {
 }
 
 #[derive(Debug, Subcommand)]
+pub(super) enum RecordingVerb {
+    /// Delete the file; what is known of it stays
+    Delete {
+        /// The call's id
+        id: String,
+        /// Why, for the audit
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+}
+
+/// What is ordered of a recording.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(super) enum RecordVerb {
+    /// Begin to record a call that is not recorded
+    Start,
+    /// What is said from now on is not recorded, such as card numbers
+    Pause,
+    /// Go on
+    Resume,
+}
+
+#[derive(Debug, Subcommand)]
 pub(super) enum CallVerb {
     /// Show everything that is known of a call, live or ended
     Show {
@@ -206,6 +252,13 @@ pub(super) enum CallVerb {
         /// The phone answers by itself, without ringing
         #[arg(long)]
         auto_answer: bool,
+    },
+    /// Begin, pause or resume the recording of a call
+    Record {
+        /// Its id
+        id: String,
+        /// What to do
+        order: RecordVerb,
     },
     /// End a call
     Hangup {

@@ -7,6 +7,7 @@ mod ladder;
 mod manual;
 mod phone;
 mod probe;
+mod recordings;
 mod run;
 mod show;
 mod table;

@@ -6,13 +6,14 @@ use std::path::Path;
 use clap::CommandFactory as _;
 use serde_json::{Value, json};
 
-use super::args::{Args, CallVerb, GuardVerb, TrunkVerb, Verb};
+use super::args::{Args, CallVerb, GuardVerb, RecordVerb, RecordingVerb, TrunkVerb, Verb};
 use super::client::{Client, ClientError, typed};
 use super::table::clean;
-use super::{CliError, Out, events, ladder, manual, phone, probe, show, time};
+use super::{CliError, Out, events, ladder, manual, phone, probe, recordings, show, time};
 use crate::edge::clock;
 use crate::edge::command::reply::{CallDetail, DoctorReply, OriginateReply, ReloadReply};
 use crate::edge::config::{self, Diagnostic, Severity};
+use crate::switch::recording::RecordOrder;
 
 /// Carries out the verb and returns the exit code.
 pub(super) fn run<W: Write>(args: &Args, out: &mut Out<W>) -> Result<u8, CliError> {
@@ -87,6 +88,9 @@ fn ask<W: Write>(
                 Ok(show::records(&typed(reply)?, now, out.paint))
             })
         }
+        Verb::Recordings { .. } | Verb::Recording { .. } | Verb::Audit { .. } => {
+            recorded(client, verb, is_json, out)
+        }
         Verb::Events { since, follow } => events::events(client, *since, *follow, is_json, out),
         Verb::Reload { dry_run } => reload(client, *dry_run, is_json, out),
         Verb::Doctor => {
@@ -112,6 +116,42 @@ fn ask<W: Write>(
         | Verb::Man
         | Verb::Phone { .. }
         | Verb::Trunk { verb: TrunkVerb::Test { .. } } => Ok(0),
+    }
+}
+
+/// What is asked of recordings.
+fn recorded<W: Write>(
+    client: &mut Client,
+    verb: &Verb,
+    is_json: bool,
+    out: &mut Out<W>,
+) -> Result<u8, CliError> {
+    match verb {
+        Verb::Recordings { limit, since, before } => {
+            let now = clock::wall();
+            let at = |text: &Option<String>| {
+                text.as_deref().map(|text| time::parse(text, now)).transpose()
+            };
+            let params = json!({ "limit": limit, "since": at(since)?, "before": at(before)? });
+            list(client.call("recordings.list", params)?, is_json, out, |reply, out| {
+                Ok(recordings::recordings(&typed::<Vec<_>>(reply)?, out.paint))
+            })
+        }
+        Verb::Recording { verb: RecordingVerb::Delete { id, reason } } => {
+            let params = json!({ "call": id, "reason": reason });
+            let reply = client.call("recording.delete", params)?;
+            list(reply, is_json, out, |_, _| {
+                Ok(format!("The recording of call {} is deleted.\n", clean(id)))
+            })
+        }
+        Verb::Audit { limit } => {
+            let reply = client.call("audit.list", json!({ "limit": limit }))?;
+            list(reply, is_json, out, |reply, out| {
+                Ok(recordings::audit(&typed::<Vec<_>>(reply)?, out.paint))
+            })
+        }
+        // Nothing else is asked here.
+        _ => Ok(0),
     }
 }
 
@@ -148,6 +188,19 @@ fn call<W: Write>(
                 let reply: OriginateReply = typed(reply)?;
                 let (from, id) = (clean(from), clean(&reply.call));
                 Ok(format!("Ringing {from}; the call is {id}.\n"))
+            })
+        }
+        CallVerb::Record { id, order } => {
+            let order = match order {
+                RecordVerb::Start => RecordOrder::Start,
+                RecordVerb::Pause => RecordOrder::Pause,
+                RecordVerb::Resume => RecordOrder::Resume,
+            };
+            let params = json!({ "call": id, "order": order.word() });
+            let reply = client.call("call.record", params)?;
+            let state = reply["recording"].as_str().unwrap_or_default().to_owned();
+            list(reply, is_json, out, |_, _| {
+                Ok(format!("The recording of call {} is {}.\n", clean(id), clean(&state)))
             })
         }
         CallVerb::Hangup { id } => {

@@ -311,7 +311,7 @@ pub(super) fn records(reply: &RecordsReply, now: Wall, paint: Paint) -> String {
     out
 }
 
-fn dash(text: &str) -> Cell {
+pub(super) fn dash(text: &str) -> Cell {
     if text.is_empty() { toned("-", Tone::Dim) } else { cell(text) }
 }
 

@@ -2,6 +2,7 @@
 
 mod nearest;
 mod params;
+pub mod recordings;
 pub mod reply;
 
 #[cfg(test)]
@@ -18,9 +19,10 @@ pub use self::nearest::nearest;
 use self::params::Params;
 use super::config::Diagnostic;
 use super::control::rpc::RpcError;
-use super::store::{RecordFilter, StoreError};
+use super::store::{RecordFilter, RecordingFilter, StoreError};
 use crate::switch::cause::Cause;
 use crate::switch::cdr::record::CallId;
+use crate::switch::recording::RecordOrder;
 
 /// A wish from outside.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -87,6 +89,27 @@ pub enum Command {
         /// Which.
         call: CallId,
     },
+    /// Begins, pauses or resumes the recording of a call; answers with what is so then.
+    CallRecord {
+        /// Which.
+        call: CallId,
+        /// What.
+        order: RecordOrder,
+    },
+    /// A list of [`recordings::RecordingRow`], newest first.
+    Recordings(RecordingFilter),
+    /// Deletes the file of a recording; answers `{}`.
+    RecordingDelete {
+        /// Whose.
+        call: CallId,
+        /// Why, for the audit.
+        reason: String,
+    },
+    /// A list of [`recordings::AuditRow`], newest first.
+    Audit {
+        /// How many.
+        limit: usize,
+    },
     /// [`reply::RecordsReply`].
     Records(RecordFilter),
     /// Follows events; the control server answers it itself.
@@ -125,6 +148,10 @@ const METHODS: &[(&str, &[&str])] = &[
     ("call.show", &["call"]),
     ("call.originate", &["from", "to", "auto_answer"]),
     ("call.hangup", &["call"]),
+    ("call.record", &["call", "order"]),
+    ("recordings.list", &["limit", "before", "since"]),
+    ("recording.delete", &["call", "reason"]),
+    ("audit.list", &["limit"]),
     ("records.list", &["limit", "before", "since", "caller", "called"]),
     ("events.subscribe", &["since"]),
     ("reload", &["dry_run"]),
@@ -173,6 +200,16 @@ impl Command {
                 Self::CallOriginate { from, to, answers_itself }
             }
             "call.hangup" => Self::CallHangup { call: params.call("call")? },
+            "call.record" => Self::CallRecord {
+                call: params.call("call")?,
+                order: params.record_order("order")?,
+            },
+            "recordings.list" => Self::Recordings(params.recording_filter()?),
+            "recording.delete" => Self::RecordingDelete {
+                call: params.call("call")?,
+                reason: params.reason("reason")?,
+            },
+            "audit.list" => Self::Audit { limit: params.limit()? },
             "records.list" => Self::Records(params.record_filter()?),
             "events.subscribe" => Self::Events { since: params.number("since")? },
             "reload" => Self::Reload { is_dry_run: params.flag("dry_run")?.unwrap_or(false) },
@@ -207,6 +244,12 @@ impl CommandRequest {
 pub enum CommandError {
     /// Neither live nor among the records.
     NoSuchCall(CallId),
+    /// The call has none, or it is deleted already.
+    NoSuchRecording(CallId),
+    /// It is still being written.
+    RecordingGoesOn(CallId),
+    /// The file cannot be deleted.
+    File(String),
     /// Not in the configuration.
     NoSuchPhone(String),
     /// Not in the configuration.
@@ -239,11 +282,16 @@ impl CommandError {
     pub const fn code(&self) -> i64 {
         match self {
             Self::NoSuchCall(_)
+            | Self::NoSuchRecording(_)
             | Self::NoSuchPhone(_)
             | Self::NoSuchTrunk(_)
             | Self::NoSuchFile(..)
             | Self::NoSuchSource(_) => -32001,
-            Self::Refused(_) | Self::NoProvisioning | Self::Template(_) => -32002,
+            Self::RecordingGoesOn(_)
+            | Self::File(_)
+            | Self::Refused(_)
+            | Self::NoProvisioning
+            | Self::Template(_) => -32002,
             Self::BadConfiguration(_) => -32003,
             Self::Busy | Self::Stopping => -32004,
             Self::Store(_) => -32005,
@@ -266,6 +314,9 @@ impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoSuchCall(call) => write!(f, "there is no call {call}"),
+            Self::NoSuchRecording(call) => write!(f, "there is no recording of call {call}"),
+            Self::RecordingGoesOn(call) => write!(f, "call {call} is still being recorded"),
+            Self::File(error) => write!(f, "the file cannot be deleted: {error}"),
             Self::NoSuchPhone(extension) => write!(f, "there is no phone {extension}"),
             Self::NoSuchTrunk(name) => write!(f, "there is no trunk {name}"),
             Self::NoSuchFile(name, names) => {

@@ -6,12 +6,15 @@ use serde_json::{Map, Value};
 
 use super::{nearest, reply};
 use crate::edge::control::rpc::RpcError;
-use crate::edge::store::RecordFilter;
+use crate::edge::store::{RecordFilter, RecordingFilter};
 use crate::proto::time::Wall;
 use crate::switch::cdr::record::CallId;
+use crate::switch::recording::RecordOrder;
 
 /// Characters of an extension or a dialled number.
 const PARTY_MAX: usize = 64;
+/// Bytes of a reason.
+const REASON_MAX: usize = 200;
 
 /// The parameters, all of them known by name.
 pub(super) struct Params<'v> {
@@ -122,14 +125,37 @@ impl<'v> Params<'v> {
         reply::parse_rfc3339(text).map(Some).ok_or_else(wrong)
     }
 
+    pub(super) fn record_order(&self, name: &str) -> Result<RecordOrder, RpcError> {
+        let text = self.needed(name)?;
+        RecordOrder::ALL
+            .into_iter()
+            .find(|order| order.word() == text)
+            .ok_or_else(|| RpcError::bad_params(format!("`{name}` must be start, pause or resume")))
+    }
+
+    /// Words for the audit: a line of at most 200 characters, and not an empty one.
+    pub(super) fn reason(&self, name: &str) -> Result<String, RpcError> {
+        let text = self.needed(name)?.trim();
+        let is_good =
+            !text.is_empty() && text.len() <= REASON_MAX && !text.contains(char::is_control);
+        is_good.then(|| text.to_owned()).ok_or_else(|| {
+            RpcError::bad_params(format!("`{name}` must be a line of up to {REASON_MAX} bytes"))
+        })
+    }
+
+    pub(super) fn limit(&self) -> Result<usize, RpcError> {
+        let limit = self.number("limit")?.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(limit.unwrap_or(RecordFilter::default().limit))
+    }
+
+    pub(super) fn recording_filter(&self) -> Result<RecordingFilter, RpcError> {
+        let (before, since) = (self.time("before")?, self.time("since")?);
+        Ok(RecordingFilter { limit: self.limit()?, before, since })
+    }
+
     pub(super) fn record_filter(&self) -> Result<RecordFilter, RpcError> {
-        let defaults = RecordFilter::default();
-        let limit = match self.number("limit")? {
-            None => defaults.limit,
-            Some(limit) => usize::try_from(limit).unwrap_or(usize::MAX),
-        };
         Ok(RecordFilter {
-            limit,
+            limit: self.limit()?,
             before: self.time("before")?,
             since: self.time("since")?,
             caller: self.text("caller")?.map(str::to_owned),

@@ -247,6 +247,9 @@ pub struct CallRow {
     pub answered: Option<String>,
     /// From begin to now, or to the end.
     pub duration_seconds: f64,
+    /// While it lives: `off`, `on`, `paused` or `barred`.
+    #[serde(default)]
+    pub recording: String,
 }
 
 /// One call with everything that is known of it.
@@ -266,6 +269,9 @@ pub struct CallDetail {
     pub timeline: Vec<TimelineRow>,
     /// Its legs.
     pub legs: Vec<LegRow>,
+    /// Its recording, if it has one and is over.
+    #[serde(default)]
+    pub recording: Option<super::recordings::RecordingRow>,
 }
 
 /// A stretch of a call.

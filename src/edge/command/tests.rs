@@ -79,7 +79,38 @@ fn every_method_becomes_its_command() {
         assert_eq!(read(method, params), Ok(command), "{method}");
     }
     let tested = METHODS.len();
-    assert_eq!(tested, 19, "a new method needs a line above");
+    assert_eq!(tested, 23, "a new method needs a line above or below");
+}
+
+#[test]
+fn what_is_asked_of_recordings_becomes_its_command() {
+    let call = CallId(0xabc);
+    let grid = [
+        (
+            "call.record",
+            json!({"call": "abc", "order": "pause"}),
+            Command::CallRecord { call, order: RecordOrder::Pause },
+        ),
+        (
+            "recordings.list",
+            json!({"limit": 5}),
+            Command::Recordings(RecordingFilter { limit: 5, before: None, since: None }),
+        ),
+        (
+            "recording.delete",
+            json!({"call": "abc", "reason": " asked by the customer "}),
+            Command::RecordingDelete { call, reason: "asked by the customer".into() },
+        ),
+        ("audit.list", json!({}), Command::Audit { limit: 50 }),
+    ];
+    for (method, params, command) in grid {
+        assert_eq!(read(method, params), Ok(command), "{method}");
+    }
+    let message = |method, params| read(method, params).unwrap_err().message;
+    let wrong = message("call.record", json!({"call": "abc", "order": "stop"}));
+    assert_eq!(wrong, "`order` must be start, pause or resume");
+    let wrong = message("recording.delete", json!({"call": "abc", "reason": " "}));
+    assert_eq!(wrong, "`reason` must be a line of up to 200 bytes");
 }
 
 #[test]

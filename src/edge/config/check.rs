@@ -478,6 +478,7 @@ pub(super) fn snapshot(drafts: Drafts) -> Snapshot {
         codes: drafts.settings.codes,
         provisioning: drafts.settings.provisioning,
         stir: drafts.settings.stir,
+        recording: drafts.settings.recording,
     }
 }
 
@@ -499,6 +500,7 @@ fn phone_of(draft: PhoneDraft) -> Option<(String, Phone)> {
         ring_timeout: draft.ring_timeout,
         rights: Rights { watch, ..draft.rights },
         reliable: draft.reliable,
+        record: draft.record,
         pickup_groups: draft.pickup_groups,
         location: draft.location,
         withhold: draft.withhold,
@@ -525,6 +527,7 @@ fn trunk_of(draft: TrunkDraft) -> Option<Trunk> {
         probe: draft.probe,
         caps: draft.caps,
         reliable: draft.reliable,
+        record: draft.record,
         replaces: draft.replaces,
         outbound: draft.outbound,
         keepalive: draft.keepalive,

@@ -12,6 +12,7 @@ mod profiles;
 mod protect;
 mod provision;
 mod reachable;
+mod recording;
 mod reference;
 mod secure;
 mod settings;

@@ -8,11 +8,13 @@ use super::codes::CODES;
 use super::item::{Given, Item};
 use super::protect::{DIAL, EMERGENCY, GUARD, list};
 use super::provision::PROVISIONING;
+use super::recording::RECORDING;
 use super::secure::TLS;
 use super::source::{Marked, Spot, Wrong};
 use super::stir::STIR;
 use super::value;
 use crate::proto::sip::auth::digest::Algorithm;
+use crate::switch::recording::RecordingSettings;
 use crate::switch::snapshot::{
     CodeSettings, DialSettings, EmergencySettings, GuardSettings, Limits, Listen, MediaSettings,
     OtherFrom, ProvisioningSettings, SipSettings, StirSettings,
@@ -46,6 +48,7 @@ pub(super) struct Settings {
     pub(super) emergency: EmergencySettings,
     pub(super) provisioning: ProvisioningSettings,
     pub(super) stir: StirSettings,
+    pub(super) recording: RecordingSettings,
     /// Where each of `emergency.trunks` stands.
     pub(super) emergency_trunks_at: Vec<Spot>,
     pub(super) codes: CodeSettings,
@@ -85,6 +88,7 @@ pub(super) static SECTIONS: &[Section] = &[
     ("codes", CODES),
     ("provisioning", PROVISIONING),
     ("stir", STIR),
+    ("recording", RECORDING),
 ];
 
 static SIP: &[Key] = &[

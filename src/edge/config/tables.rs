@@ -11,6 +11,7 @@ use super::settings::{quoted, seconds};
 use super::source::{Marked, Spot, Wrong};
 use super::value;
 use crate::switch::device::{Brand, Key, Mac};
+use crate::switch::recording::RecordRule;
 use crate::switch::route::caps::Minutes;
 use crate::switch::snapshot::{Destination, Reliable, Rights, Secret};
 
@@ -26,6 +27,7 @@ pub(super) struct PhoneDraft {
     /// Checked against the extensions before it becomes one of the rights.
     pub(super) watch: Option<Vec<Marked<String>>>,
     pub(super) reliable: Reliable,
+    pub(super) record: RecordRule,
     pub(super) pickup_groups: Vec<String>,
     pub(super) brand: Option<Brand>,
     pub(super) mac: Option<Marked<Mac>>,
@@ -157,6 +159,13 @@ pub(super) static PHONE: &[Item<PhoneDraft>] = &[
         Given::Default { shows: |p| reliable_word(p.reliable) },
         |p, text| value::reliable(text.value).map(|reliable| p.reliable = reliable),
         "When ringing is acknowledged by PRACK (100rel): where the phone requires it, wherever it supports it, or never.",
+    ),
+    Item::text(
+        "record",
+        "as_usual, always or never",
+        Given::Default { shows: |p| quoted(p.record.word()) },
+        |p, text| value::record(text.value).map(|record| p.record = record),
+        "Whether its conversations are recorded: as `[recording]` says, always, or never, whoever orders it.",
     ),
     Item::texts(
         "pickup_groups",

@@ -11,6 +11,7 @@ use super::{stir, value};
 use crate::switch::identity::{
     Dialect, ForwardedCaller, Forwarding, FromHost, FromUser, IdentityHeader, NumberForm, Trust,
 };
+use crate::switch::recording::RecordRule;
 use crate::switch::route::caps::Minutes;
 use crate::switch::snapshot::{
     CapsWish, HealthBounds, PeerAddress, Reliable, Secret, StirIn, TrunkMode, WrittenIn,
@@ -35,6 +36,7 @@ pub(super) struct TrunkDraft {
     pub(super) probe: Duration,
     pub(super) caps: CapsWish,
     pub(super) reliable: Reliable,
+    pub(super) record: RecordRule,
     pub(super) replaces: bool,
     pub(super) outbound: bool,
     pub(super) keepalive: Duration,
@@ -68,6 +70,7 @@ impl Default for TrunkDraft {
             probe: Duration::from_secs(60),
             caps: CapsWish::default(),
             reliable: Reliable::default(),
+            record: RecordRule::default(),
             replaces: false,
             outbound: false,
             // Below the half minute after which the shortest of NATs forget (RFC 5626 §4.4.2).
@@ -209,6 +212,13 @@ pub(super) static TRUNK: &[Item<TrunkDraft>] = &[
         Given::Default { shows: |t| reliable_word(t.reliable) },
         |t, text| value::reliable(text.value).map(|reliable| t.reliable = reliable),
         "When ringing is acknowledged by PRACK (100rel): where the carrier requires it, wherever it supports it, or never.",
+    ),
+    Item::text(
+        "record",
+        "as_usual, always or never",
+        Given::Default { shows: |t| quoted(t.record.word()) },
+        |t, text| value::record(text.value).map(|record| t.record = record),
+        "Whether its conversations are recorded: as `[recording]` says, always, or never, whoever orders it.",
     ),
     Item::flag(
         "replaces",

@@ -7,6 +7,7 @@ use regex::{Regex, RegexBuilder};
 
 use super::source::Wrong;
 use crate::proto::network::Network;
+use crate::switch::recording::RecordRule;
 use crate::switch::snapshot::{Destination, Listen, PeerAddress, Reliable, Transport, TrunkMode};
 
 /// Bytes a compiled `match` may take; a larger one is refused rather than slow.
@@ -200,6 +201,14 @@ pub(super) fn mode(text: &str) -> Result<TrunkMode, Wrong> {
             Err(Wrong::new("bad-value", format!("there is no mode `{text}`")).help(help))
         }
     }
+}
+
+/// Whether a party's conversations are recorded.
+pub(super) fn record(text: &str) -> Result<RecordRule, Wrong> {
+    RecordRule::ALL.into_iter().find(|rule| rule.word() == text).ok_or_else(|| {
+        Wrong::new("bad-value", format!("`{text}` is not known"))
+            .help("write \"as_usual\", \"always\" or \"never\"")
+    })
 }
 
 /// When ringing is acknowledged.

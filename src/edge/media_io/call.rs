@@ -4,13 +4,16 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use super::event::{MediaEvent, Outbox};
+use super::player::{Beep, Clips, Player};
 use super::port_pool::Random;
 use super::socket::SocketPair;
+use crate::edge::recording::Tap;
+use crate::proto::audio::Codec;
 use crate::proto::nat::{Latch, RtcpLatch, Verdict};
 use crate::proto::rtp::rtcp::{RTCP_MAX, ReportedView, SourceView, Translation, translate};
 use crate::proto::rtp::{
     Arrival, Fate, Header, Incoming, OutgoingStream, PacketTime, PayloadMap, Reception,
-    Repacketiser, Ssrc, is_rtcp,
+    Repacketiser, Ssrc, is_rtcp, payload_of,
 };
 use crate::proto::sdp::{Format, StreamPlan};
 use crate::proto::time::Instant;
@@ -141,6 +144,8 @@ pub(super) struct Call {
     pub(super) a: Leg,
     pub(super) b: Leg,
     limits: Option<DeadAfter>,
+    tap: Option<Box<Tap>>,
+    beep: Option<Beep>,
 }
 
 /// One side with its sockets.
@@ -150,13 +155,17 @@ pub(super) struct Leg {
     is_set: bool,
     /// From this side's numbers to the other's.
     map: PayloadMap,
+    /// Which of this side's numbers are codecs that can be decoded.
+    voices: Vec<(u8, Codec)>,
     latch: Latch,
     rtcp_latch: RtcpLatch,
     reception: Reception,
     /// What this side's peer hears.
     outgoing: OutgoingStream,
     repacketiser: Repacketiser,
-    /// When the worker will look at the repacketiser next.
+    /// What this side's peer hears instead of the far side.
+    player: Option<Player>,
+    /// When the worker will look at the repacketiser and the player next.
     wakes_at: Option<Instant>,
     stats: LegStats,
     is_heard: bool,
@@ -189,11 +198,13 @@ impl Leg {
             plan: LegPlan::default(),
             is_set: false,
             map: PayloadMap::default(),
+            voices: Vec::new(),
             latch: Latch::default(),
             rtcp_latch: RtcpLatch::default(),
             reception: Reception::default(),
             outgoing,
             repacketiser: Repacketiser::default(),
+            player: None,
             wakes_at: None,
             stats: LegStats::default(),
             is_heard: false,
@@ -208,6 +219,12 @@ impl Leg {
             self.latch.arm(now, plan.remote_rtp);
         }
         self.rtcp_latch.arm(plan.remote_rtcp);
+        let voice = |format: &Format| {
+            let codec = Codec::of(&format.name, format.clock_rate, format.channels)?;
+            Some((format.payload_type, codec))
+        };
+        self.voices = plan.receive_formats.iter().filter_map(voice).collect();
+        self.player = self.player.take().filter(|player| player.fits(&plan.send_formats));
         self.plan = plan;
         self.is_set = true;
         self.seen(now);
@@ -227,9 +244,40 @@ impl Leg {
         }
     }
 
+    /// Plays a sound to this side's peer from now on, in place of whatever it hears.
+    fn play(&mut self, now: Instant, clips: &Clips) {
+        if let Some(player) = Player::new(clips, &self.plan.send_formats, now) {
+            self.repacketiser.clear();
+            self.player = Some(player);
+        }
+    }
+
+    /// Sends what is due of the sound that is played.
+    fn play_on(&mut self, now: Instant) {
+        let Some(player) = &mut self.player else { return };
+        let Some(destination) = self.latch.destination().filter(|_| self.plan.send) else {
+            return self.player = None;
+        };
+        let (sockets, stats) = (&self.sockets, &mut self.stats);
+        let mut send = |bytes: &[u8]| send_rtp(&sockets.rtp, bytes, destination, stats);
+        if !player.play(now, &mut self.outgoing, &mut send) {
+            self.player = None;
+        }
+    }
+
     fn seen(&mut self, now: Instant) {
         self.alive_at = now;
         self.is_dead = false;
+    }
+
+    /// Gives the recorder what this side said.
+    fn record(&self, now: Instant, side: Side, header: &Header, packet: &[u8], tap: &mut Tap) {
+        let voice = self.voices.iter().find(|(number, _)| *number == header.payload_type);
+        if let Some((_, codec)) = voice {
+            let payload = packet.get(payload_of(packet)).unwrap_or_default();
+            let track = usize::from(side == Side::B);
+            tap.packet((track, now), (header.ssrc, header.timestamp), *codec, payload);
+        }
     }
 
     fn stats(&self) -> LegStats {
@@ -247,7 +295,25 @@ impl Leg {
 
 impl Call {
     pub(super) fn new(id: u64, a: Leg, b: Leg) -> Self {
-        Self { id, a, b, limits: None }
+        Self { id, a, b, limits: None, tap: None, beep: None }
+    }
+
+    pub(super) fn set_tap(&mut self, now: Instant, tap: Box<Tap>, beep: Option<Duration>) {
+        self.tap = Some(tap);
+        self.beep = beep.map(|every| Beep::new(every, now));
+    }
+
+    /// To be called a few times a second.
+    pub(super) fn tick_tap(&mut self, now: Instant) {
+        let Some(tap) = &mut self.tap else { return };
+        tap.tick(now);
+        if let Some(beep) = &mut self.beep
+            && !tap.is_paused()
+            && let Some(clips) = beep.due(now)
+        {
+            self.a.play(now, &clips);
+            self.b.play(now, &clips);
+        }
     }
 
     pub(super) fn leg(&self, side: Side) -> &Leg {
@@ -285,7 +351,8 @@ impl Call {
     /// has been told already.
     pub(super) fn new_wake(&mut self, side: Side) -> Option<Instant> {
         let (leg, _) = self.way(side);
-        let at = leg.repacketiser.next_timeout()?;
+        let playing = leg.player.as_ref().map(|player| player.next_at);
+        let at = leg.repacketiser.next_timeout().into_iter().chain(playing).min()?;
         if leg.wakes_at.is_some_and(|known| known <= at) {
             return None;
         }
@@ -299,6 +366,7 @@ impl Call {
         // Of several wishes the earliest counts; later ones find nothing to do.
         leg.wakes_at = leg.wakes_at.filter(|at| *at > now);
         leg.send_waiting(now, Waiting::Due);
+        leg.play_on(now);
     }
 
     pub(super) fn set_dead_after(&mut self, now: Instant, limits: DeadAfter) {
@@ -334,7 +402,11 @@ impl Call {
         tally: &mut Tally,
     ) {
         let id = self.id;
-        let (from, to) = self.way(side);
+        let Self { a, b, tap, .. } = self;
+        let (from, to) = match side {
+            Side::A => (a, b),
+            Side::B => (b, a),
+        };
         let Some(header) = Header::read(packet) else {
             from.stats.dropped_malformed += 1;
             tally.dropped += 1;
@@ -354,7 +426,8 @@ impl Call {
         from.stats.bytes_in += packet.len() as u64;
         from.stats.first_packet_at.get_or_insert(now);
         from.stats.last_packet_at = Some(now);
-        if relay(now, from, to, &header, packet) {
+        let tap = tap.as_deref_mut().map(|tap| (side, tap));
+        if relay(now, (from, to), &header, packet, tap) {
             tally.relayed += 1;
             if !from.is_heard {
                 from.is_heard = true;
@@ -423,7 +496,13 @@ impl Call {
 }
 
 /// Sends an accepted packet across if both sides allow it; `false` if not.
-fn relay(now: Instant, from: &mut Leg, to: &mut Leg, header: &Header, packet: &mut [u8]) -> bool {
+fn relay(
+    now: Instant,
+    (from, to): (&mut Leg, &mut Leg),
+    header: &Header,
+    packet: &mut [u8],
+    tap: Option<(Side, &mut Tap)>,
+) -> bool {
     let carried = from.map.get(header.payload_type);
     let clock_rate = carried.map_or(8_000, |carried| carried.clock_rate);
     let arrival = from.reception.packet(now, header, clock_rate);
@@ -445,6 +524,13 @@ fn relay(now: Instant, from: &mut Leg, to: &mut Leg, header: &Header, packet: &m
         from.stats.dropped_payload_type += 1;
         return false;
     };
+    if let Some((side, tap)) = tap {
+        from.record(now, side, header, packet, tap);
+    }
+    if to.player.is_some() {
+        // Its peer hears something else for now.
+        return true;
+    }
     let packing = carried.and_then(|carried| carried.packing);
     let incoming = Incoming { header: *header, arrival, payload_type, clock_rate, packing };
     let Leg { repacketiser, outgoing, stats, sockets, .. } = to;

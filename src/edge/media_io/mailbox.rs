@@ -4,12 +4,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
 use std::{fmt, io};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::call::{DeadAfter, LegPlan, Side};
 use super::socket::SocketPair;
+use crate::edge::recording::Tap;
 
 /// Commands that a worker may fall behind by. When it is full the sender gets
 /// [`MediaBusy`] at once, and its call fails with a cause of its own: a worker
@@ -49,6 +51,13 @@ pub(super) enum Command {
     SetDeadAfter {
         call: u64,
         limits: DeadAfter,
+    },
+    /// Somebody listens from now on.
+    Tap {
+        call: u64,
+        tap: Box<Tap>,
+        /// How often both sides are told by a beep.
+        beep: Option<Duration>,
     },
     Query {
         call: u64,

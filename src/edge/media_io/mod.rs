@@ -5,6 +5,7 @@ mod call;
 mod event;
 mod mailbox;
 mod plane;
+mod player;
 mod port_pool;
 mod socket;
 mod stock;

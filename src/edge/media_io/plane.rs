@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::call::{DeadAfter, LegPlan, Side, Tally};
 use super::event::{MediaSink, Outbox};
@@ -12,6 +13,7 @@ use super::mailbox::{Command, Mailbox, MediaBusy, mailbox};
 use super::port_pool::{PortPair, PortPool, PortRange, Random};
 use super::stock::Stock;
 use super::worker::Worker;
+use crate::edge::recording::Tap;
 use crate::proto::time::Instant;
 
 /// The daemon's clock, as the workers read it.
@@ -257,6 +259,20 @@ impl MediaHandle {
     /// [`MediaBusy`]: the limits are as they were.
     pub fn set_dead_after(&self, call: u64, limits: DeadAfter) -> Result<(), MediaBusy> {
         self.mailbox(call)?.send(Command::SetDeadAfter { call, limits })
+    }
+
+    /// Lets a recorder listen from now on, and both sides hear a beep that often. The tap is dropped, and so the recording
+    /// ends, with the call.
+    ///
+    /// # Errors
+    ///
+    /// [`MediaBusy`]: the recording is over already.
+    pub fn tap(&self, call: u64, tap: Box<Tap>, beep: Option<Duration>) -> Result<(), MediaBusy> {
+        if beep.is_some() {
+            // Encoded here, the first time, and not where audio would wait for it.
+            drop(super::player::beep());
+        }
+        self.mailbox(call)?.send(Command::Tap { call, tap, beep })
     }
 
     /// Asks for the statistics so far. Answered by `Stats`; not at all if there is

@@ -250,6 +250,11 @@ impl Worker {
                     call.set_dead_after(now, limits);
                 }
             }
+            Command::Tap { call, tap, beep } => {
+                if let Some(call) = self.call(call) {
+                    call.set_tap(now, tap, beep);
+                }
+            }
             Command::Query { call } => {
                 if let Some(stats) = self.call(call).map(|call| call.stats()) {
                     self.outbox.send(call, MediaEvent::Stats(Box::new(stats)));
@@ -405,8 +410,15 @@ impl Worker {
             return;
         }
         self.next_check = now + CHECK_EVERY;
-        for call in self.slots.iter_mut().flatten() {
+        for (slot, call) in self.slots.iter_mut().enumerate() {
+            let Some(call) = call else { continue };
             call.check_silence(now, &mut self.outbox);
+            call.tick_tap(now);
+            for side in [Side::A, Side::B] {
+                if let Some(at) = call.new_wake(side) {
+                    self.wakes.push(Reverse((at, slot, side)));
+                }
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod queue;
 mod read;
+mod recordings;
 mod schema;
 mod writer;
 
@@ -23,6 +24,7 @@ use serde::Serialize;
 
 use self::queue::{Op, Queue};
 pub use self::read::RecordFilter;
+pub use self::recordings::{RecordingFilter, RecordingState, StoredAudit, StoredRecording};
 use self::writer::Writer;
 use super::command::reply::{CallDetail, RecordRow};
 use super::provisioning::StoredToken;

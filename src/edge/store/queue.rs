@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{StoreError, StoreStats, StoredBinding};
+use super::{StoreError, StoreStats, StoredAudit, StoredBinding, StoredRecording};
 use crate::edge::provisioning::StoredToken;
 use crate::switch::cdr::record::{Began, Record};
 use crate::switch::services::PhoneServices;
@@ -28,6 +28,8 @@ pub(super) enum Op {
     Token(String, Option<StoredToken>),
     /// What a phone has switched on: all of it.
     Services(String, PhoneServices),
+    /// What is known of a recording, and what the audit says of that.
+    Recording(Box<StoredRecording>, Option<Box<StoredAudit>>),
     /// Answered once everything before it is on disk.
     Flush(SyncSender<()>),
     Stop,

@@ -77,6 +77,33 @@ CREATE TABLE phone_service (
     reject_anonymous INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 ",
+    "
+CREATE TABLE recording (
+    call TEXT PRIMARY KEY,
+    file TEXT NOT NULL,
+    began INTEGER NOT NULL,
+    ended INTEGER,
+    seconds REAL NOT NULL,
+    bytes INTEGER NOT NULL,
+    sha256 TEXT,
+    state TEXT NOT NULL,
+    lost_seconds INTEGER NOT NULL,
+    late_packets INTEGER NOT NULL,
+    error TEXT,
+    deleted INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX recording_began ON recording (began);
+CREATE INDEX recording_open ON recording (state) WHERE state = 'open';
+
+CREATE TABLE audit (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at INTEGER NOT NULL,
+    who TEXT NOT NULL,
+    what TEXT NOT NULL,
+    object TEXT NOT NULL,
+    detail TEXT NOT NULL
+) STRICT;
+",
 ];
 
 /// The version that this daemon writes.

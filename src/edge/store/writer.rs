@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, params};
 
-use super::StoredBinding;
 use super::queue::{Backlog, Op, QUEUE_MAX};
+use super::{StoredBinding, recordings};
 use crate::edge::clock;
 use crate::edge::command::reply::{self, LegRow, SegmentRow, TimelineRow};
 use crate::edge::provisioning::StoredToken;
@@ -143,7 +143,8 @@ impl Writer {
                 | Op::Ended(_)
                 | Op::Bindings(..)
                 | Op::Token(..)
-                | Op::Services(..) => written += 1,
+                | Op::Services(..)
+                | Op::Recording(..) => written += 1,
             }
         }
         self.backlog.done.fetch_add(done, Relaxed);
@@ -192,6 +193,9 @@ fn write(transaction: &Transaction<'_>, op: &Op) -> rusqlite::Result<i64> {
         }
         Op::Services(extension, services) => {
             services_row(transaction, extension, services).map(|()| 0)
+        }
+        Op::Recording(row, audit) => {
+            recordings::write(transaction, row, audit.as_deref()).map(|()| 0)
         }
         Op::Flush(_) | Op::Stop => Ok(0),
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use tokio::sync::oneshot;
 
 use super::*;
+use crate::edge::command::recordings::RecordingRow;
 use crate::edge::command::reply::SubscriptionRow;
 use crate::edge::command::reply::{
     CallDetail, CallRow, ContactRow, DoctorReply, DoctorRow, GuardReply, GuardRow, LegRow,
@@ -13,11 +14,12 @@ use crate::edge::command::reply::{
 };
 use crate::edge::command::{Command, CommandError};
 use crate::edge::config::{self, Diagnostic};
+use crate::edge::store::StoreError;
 use crate::switch::call::{Phase, View};
 use crate::switch::switchboard::OriginateError;
 
 /// How long a call may take to show itself.
-const VIEW_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const VIEW_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A configuration that was read for a reload, and who waits for the outcome.
 pub(super) struct Reloaded {
@@ -58,6 +60,12 @@ impl SwitchboardTask {
                 let reply = self.originate(&from, &to, answers_itself);
                 request.answer(reply);
             }
+            Command::CallRecord { call, order } => self.call_record(call, order, request),
+            Command::Recordings(filter) => self.recordings(filter, request),
+            Command::RecordingDelete { call, reason } => {
+                self.recording_delete(call, reason, request);
+            }
+            Command::Audit { limit } => self.audit(limit, request),
             Command::CallHangup { call } => {
                 let is_live = self.calls.contains_key(&call);
                 if is_live {
@@ -197,7 +205,11 @@ impl SwitchboardTask {
     }
 
     /// Asks a call's task to show itself.
-    fn view_of(&self, call: CallId, with_story: bool) -> Option<oneshot::Receiver<View>> {
+    pub(super) fn view_of(
+        &self,
+        call: CallId,
+        with_story: bool,
+    ) -> Option<oneshot::Receiver<View>> {
         let (tx, rx) = oneshot::channel();
         self.calls.get(&call)?.mailbox.try_send(Told::View(with_story, tx)).ok()?;
         Some(rx)
@@ -222,7 +234,7 @@ impl SwitchboardTask {
 
     fn call_show(&self, call: CallId, request: CommandRequest) {
         let view = self.view_of(call, true);
-        let store = self.tools.store.clone();
+        let (store, folder) = (self.tools.store.clone(), self.tools.recorder.folder());
         tokio::task::spawn_local(async move {
             let view = match view {
                 Some(view) => {
@@ -238,7 +250,10 @@ impl SwitchboardTask {
             // It is over, or about to be: its record is on its way to the disk, or still waits for the last answers.
             let found = tokio::task::spawn_blocking(move || {
                 store.flush(VIEW_TIMEOUT)?;
-                store.record(call)
+                let recording = store.recording(call)?;
+                let recording = recording.map(|row| RecordingRow::new(&row, &folder));
+                let found = store.record(call)?;
+                Ok::<_, StoreError>(found.map(|detail| CallDetail { recording, ..detail }))
             });
             request.answer(match found.await {
                 Ok(Ok(Some(detail))) => Ok(detail),
@@ -378,6 +393,7 @@ impl SwitchboardTask {
         let counts = self.switchboard.counts();
         let media = self.tools.media.counters();
         let store = self.tools.store.stats();
+        let recorder = self.tools.recorder.stats();
         let calls = self.calls.len() as u64;
         let (fetched, refused) = self.desk.counts();
         // A call that has ended may still wait for the answer to its BYE, without ports and journal.
@@ -402,6 +418,9 @@ impl SwitchboardTask {
                 row("store spilled", store.spilled, Some(0)),
                 row("records lost", store.lost, Some(0)),
                 row("store failures", store.failures, Some(0)),
+                row("recordings being written", recorder.open, None),
+                row("recordings failed", recorder.failed, Some(0)),
+                row("seconds of recordings lost", recorder.lost, Some(0)),
                 row("call mailboxes overfull", self.overfull, Some(0)),
                 row("connections", self.sip.connections() as u64, None),
                 row("phones registered", counts.registered as u64, None),
@@ -448,12 +467,14 @@ fn call_row(view: &View) -> CallRow {
         began: rfc3339(view.began.at),
         answered: view.answered.map(rfc3339),
         duration_seconds: view.age.as_secs_f64(),
+        recording: view.recording.word().to_owned(),
     }
 }
 
 fn call_detail(view: &View) -> CallDetail {
     CallDetail {
         call: call_row(view),
+        recording: None,
         ended: None,
         cause: None,
         hung_up_by: None,

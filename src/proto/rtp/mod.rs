@@ -2,6 +2,7 @@
 //! a relay. No function here allocates for a packet.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
+mod clip;
 mod framing;
 mod packet;
 mod payload_map;
@@ -11,8 +12,9 @@ pub mod rtcp;
 mod sequence;
 mod stats;
 
+pub use clip::{CLIP_PACKET_MS, Clip};
 pub use framing::{JOINED_MAX, PacketTime, Packing, RECEIVABLE_MS};
-pub use packet::{HEADER_LEN, Header, Ssrc, is_rtcp};
+pub use packet::{HEADER_LEN, Header, Ssrc, is_rtcp, payload_of};
 pub use payload_map::{Carried, PayloadMap};
 pub use relay::{OutgoingStream, Relayed};
 pub use repacketiser::{Fate, Incoming, Repacketiser};

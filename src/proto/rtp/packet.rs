@@ -64,7 +64,8 @@ impl Header {
 
 /// Where the payload of a packet lies: behind sources and extension, before padding.
 /// Empty if it is no packet.
-pub(super) fn payload_of(packet: &[u8]) -> Range<usize> {
+#[must_use]
+pub fn payload_of(packet: &[u8]) -> Range<usize> {
     // The usual packet has none of them.
     if packet.len() >= HEADER_LEN && packet.first() == Some(&PLAIN) {
         return HEADER_LEN..packet.len();

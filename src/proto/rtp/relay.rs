@@ -138,6 +138,30 @@ impl OutgoingStream {
         self.timestamp_shift = timestamp.wrapping_sub(header.timestamp);
     }
 
+    /// Gives a packet of our own, of so many ticks of this clock, its place behind all others. Whichever source comes next
+    /// begins behind it.
+    pub fn own(
+        &mut self,
+        now: Instant,
+        payload_type: u8,
+        (clock_rate, length): (u32, u32),
+        is_first: bool,
+    ) -> Header {
+        let passed = match self.newest_at {
+            Some(at) if is_first => {
+                // How long the packet before lasts is not known if it was relayed.
+                ticks(now.since(at), clock_rate).max(self.newest_ticks).max(length)
+            }
+            Some(_) => self.newest_ticks,
+            None => 0,
+        };
+        self.source = None;
+        let sequence = self.newest.wrapping_add(1);
+        let timestamp = self.newest_timestamp.wrapping_add(passed);
+        self.newest(now, sequence, timestamp, length);
+        Header { payload_type, marker: is_first, sequence, timestamp, ssrc: self.ssrc }
+    }
+
     /// Takes in a packet that is not sent as it stands. `missing` packets before it
     /// never came; each would have made `each` of ours. `true` if the source has
     /// changed with this packet.

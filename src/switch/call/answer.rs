@@ -73,6 +73,7 @@ impl Call {
         let settings = &self.snapshot.media;
         let (talk, hold) = (settings.dead_after, settings.dead_after_hold);
         out.push(Output::Media(MediaOp::Watch { talk, hold }));
+        self.review_recording(now, out);
         self.note_hold(now, out);
     }
 

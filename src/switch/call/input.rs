@@ -16,6 +16,7 @@ use crate::proto::sip::transport::{Dest, Flow};
 use crate::switch::cause::Cause;
 use crate::switch::cdr::record::{Began, CallId, HungUpBy};
 use crate::switch::identity::Shown;
+use crate::switch::recording::RecordOrder;
 use crate::switch::snapshot::Snapshot;
 
 /// Who placed a call.
@@ -254,6 +255,15 @@ pub enum Input {
     Replace(Box<Replacement>),
     /// The answer to [`Output::Fetch`](super::Output::Fetch).
     Fetched(Result<Handed, &'static Cause>),
+    /// Somebody wants it recorded, or not.
+    Record {
+        /// What is wanted.
+        order: RecordOrder,
+        /// Who wants it, in words.
+        by: String,
+    },
+    /// It is not recorded, for this reason.
+    NotRecorded(&'static str),
     /// The media ports are open.
     MediaOpened {
         /// Side a's.

@@ -16,11 +16,13 @@ mod leg;
 mod lines;
 mod modify;
 mod output;
+mod recording;
 mod redirect;
 mod refusal;
 mod replace;
 mod setup;
 mod show;
+mod story;
 mod transfer;
 
 use std::collections::VecDeque;
@@ -47,7 +49,8 @@ use crate::switch::snapshot::Snapshot;
 pub use input::{Incoming, Input, Origin, Plan, Ports, Side, SideStats, Start, Target};
 pub use leg::Leg;
 pub use lines::Line;
-pub use output::{Handed, Locate, MediaOp, Output, Phase, Why};
+pub use output::{Handed, Locate, MediaOp, Output, Phase, TapeOp, Why};
+pub use recording::Recording;
 pub use replace::Replacement;
 pub use show::{LegView, View};
 
@@ -99,6 +102,7 @@ pub struct Call {
     given_ids: identity::GivenIds,
     /// Leg a is to be told who is at the other end now, as soon as it can be.
     tell_due: bool,
+    recording: Recording,
     began_at: Instant,
     origin: Origin,
     snapshot: Arc<Snapshot>,
@@ -170,6 +174,7 @@ impl Call {
             caller: start.caller,
             given_ids: identity::GivenIds::new(&mut tokens),
             tell_due: false,
+            recording: Recording::Off,
             dialled: start.began.called.clone(),
             began: start.began,
             began_at: now,
@@ -285,6 +290,8 @@ impl Call {
                     self.note(now, &label, "media.reported", text);
                 }
             }
+            Input::Record { order, by } => self.record_ordered(now, order, &by, out),
+            Input::NotRecorded(why) => self.record_refused(now, why, out),
             Input::Noted { what, text } => self.note(now, "", what, text),
             Input::HangUp(cause, by) => self.fail(now, cause, None, by, out),
         }
@@ -542,48 +549,6 @@ impl Call {
             (_, E::RefreshDue) => self.refresh(now, at, out),
             (_, E::Ended(how)) => self.ended(now, at, how, out),
         }
-    }
-
-    /// Adds a line to the timeline.
-    fn note(&mut self, now: Instant, leg: &str, what: &'static str, text: impl Into<String>) {
-        if self.timeline.len() >= TIMELINE_MAX {
-            self.timeline_dropped += 1;
-            return;
-        }
-        let at = now.since(self.began_at);
-        self.timeline.push(TimelineEntry { at, leg: leg.to_owned(), what, text: text.into() });
-    }
-
-    fn side_name(&self, side: Side) -> String {
-        let label = match side {
-            _ if self.side_of(At::A) == side => self.a.as_ref().map(|leg| leg.label.clone()),
-            _ => {
-                self.winner.and_then(|index| self.branches.get(index)).map(|leg| leg.label.clone())
-            }
-        };
-        label.unwrap_or_else(|| if side == Side::A { "a" } else { "b" }.to_owned())
-    }
-
-    /// The side of the relay that a leg speaks to.
-    fn side_of(&self, at: At) -> Side {
-        if matches!(at, At::B(_)) == self.is_swapped { Side::A } else { Side::B }
-    }
-
-    fn elapsed(&self, now: Instant) -> Duration {
-        now.since(self.began_at)
-    }
-
-    fn wall(&self, now: Instant) -> Wall {
-        self.began.at.plus(self.elapsed(now))
-    }
-
-    fn event(
-        &self,
-        kind: &'static str,
-        fields: Vec<(&'static str, String)>,
-        out: &mut Vec<Output>,
-    ) {
-        out.push(Output::Event { kind, fields });
     }
 
     /// Our description's address on a leg, once the ports are open.

@@ -31,10 +31,27 @@ pub enum MediaOp {
         /// While one side holds.
         hold: Duration,
     },
+    /// About the recording.
+    Tape(TapeOp),
     /// What may flow on a side now.
     Set(Side, StreamPlan),
     /// Close everything and report.
     Close,
+}
+
+/// What a call wants of the recorder.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TapeOp {
+    /// Record what both sides say from now on, and tell them by a beep that often, unless that is zero. A refusal comes
+    /// back as [`Input::NotRecorded`](super::Input::NotRecorded).
+    Begin {
+        /// How often they hear it.
+        beep: Duration,
+    },
+    /// What is said from now on is not to be recorded.
+    Pause,
+    /// It is again.
+    Resume,
 }
 
 /// A number that a call wants to ring.

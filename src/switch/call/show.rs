@@ -27,6 +27,8 @@ pub struct View {
     pub phase: Phase,
     /// When it was answered.
     pub answered: Option<Wall>,
+    /// Is it recorded?
+    pub recording: Recording,
     /// Its age.
     pub age: Duration,
     /// Its legs.
@@ -46,6 +48,7 @@ impl Call {
             began: self.began.clone(),
             phase: self.phase,
             answered: self.answered,
+            recording: self.recording,
             age,
             legs: self
                 .legs()

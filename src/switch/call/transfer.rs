@@ -211,6 +211,7 @@ impl Call {
             let settings = &self.snapshot.media;
             let (talk, hold) = (settings.dead_after, settings.dead_after_hold);
             out.push(Output::Media(MediaOp::Watch { talk, hold }));
+            self.review_recording(now, out);
             self.segments.change(self.elapsed(now), SegmentKind::Talk);
             return self.note_hold(now, out);
         }

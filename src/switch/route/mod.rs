@@ -168,6 +168,7 @@ mod tests {
             ring_timeout: None,
             rights: Rights::default(),
             reliable: Reliable::default(),
+            record: Default::default(),
             pickup_groups: Vec::new(),
             device: Default::default(),
             withhold: false,

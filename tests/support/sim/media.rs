@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tandem::proto::sdp::{Format, StreamPlan};
-use tandem::switch::call::{MediaOp, Ports, Side, SideStats};
+use tandem::switch::call::{Input, MediaOp, Ports, Side, TapeOp};
 use tandem::switch::cdr::record::CallId;
 
 /// What one call has open.
@@ -67,19 +67,16 @@ pub struct MediaPlane {
     next: u16,
     /// The next `Open` is refused.
     pub refuses: bool,
-}
-
-/// What the plane answers.
-pub enum Answer {
-    Opened(Ports, Ports),
-    Refused,
-    Closed(Box<[SideStats; 2]>),
+    /// What the recorder was told about each call.
+    pub tapes: BTreeMap<CallId, Vec<TapeOp>>,
+    /// No recording begins.
+    pub refuses_tapes: bool,
 }
 
 impl MediaPlane {
-    pub fn apply(&mut self, call: CallId, op: MediaOp) -> Option<Answer> {
+    pub fn apply(&mut self, call: CallId, op: MediaOp) -> Option<Input> {
         match op {
-            MediaOp::Open { .. } if self.refuses => Some(Answer::Refused),
+            MediaOp::Open { .. } if self.refuses => Some(Input::MediaRefused("no port is free")),
             MediaOp::Open { .. } => {
                 assert!(!self.open.contains_key(&call), "{call} opened its ports twice");
                 let base = 20_000 + self.next * 4;
@@ -87,7 +84,7 @@ impl MediaPlane {
                 let (a, b) =
                     (Ports { rtp: base, rtcp: base + 1 }, Ports { rtp: base + 2, rtcp: base + 3 });
                 self.open.insert(call, Open { ports: Some((a, b)), ..Open::default() });
-                Some(Answer::Opened(a, b))
+                Some(Input::MediaOpened { a, b })
             }
             MediaOp::Watch { talk, hold } => {
                 let open = self.open.get_mut(&call).expect("ports that are not open are watched");
@@ -102,10 +99,16 @@ impl MediaPlane {
                 }
                 None
             }
+            MediaOp::Tape(op) => {
+                assert!(self.open.contains_key(&call), "{call} is recorded without ports");
+                self.tapes.entry(call).or_default().push(op);
+                (matches!(op, TapeOp::Begin { .. }) && self.refuses_tapes)
+                    .then_some(Input::NotRecorded("the disk is full"))
+            }
             // The plane watches; a test says itself when a side is dead.
             MediaOp::Close => {
                 self.open.remove(&call).expect("ports that are not open were closed");
-                Some(Answer::Closed(Box::default()))
+                Some(Input::MediaClosed(Box::default()))
             }
         }
     }

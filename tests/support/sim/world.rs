@@ -17,7 +17,7 @@ use tandem::switch::snapshot::Snapshot;
 use tandem::switch::stir::Check;
 use tandem::switch::switchboard::{Output, Switchboard};
 
-use super::media::{Answer, MediaPlane};
+use super::media::MediaPlane;
 use super::network::{Network, Wire};
 use super::phone::{Body, Phone, Reply};
 use super::sdp::Form;
@@ -368,18 +368,8 @@ impl World {
             match output {
                 call::Output::Media(op) => {
                     let at = self.now + self.media_latency_us;
-                    match self.media.apply(id, op) {
-                        Some(Answer::Opened(a, b)) => {
-                            self.fly(at, Flying::ToCall(id, call::Input::MediaOpened { a, b }));
-                        }
-                        Some(Answer::Refused) => {
-                            let input = call::Input::MediaRefused("no port is free");
-                            self.fly(at, Flying::ToCall(id, input));
-                        }
-                        Some(Answer::Closed(stats)) => {
-                            self.fly(at, Flying::ToCall(id, call::Input::MediaClosed(stats)));
-                        }
-                        None => {}
+                    if let Some(input) = self.media.apply(id, op) {
+                        self.fly(at, Flying::ToCall(id, input));
                     }
                 }
                 call::Output::Event { kind, mut fields } => {

@@ -1,0 +1,140 @@
+//! Sound of our own in place of the far side's.
+
+use std::f32::consts::TAU;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use crate::proto::audio::Codec;
+use crate::proto::rtp::{CLIP_PACKET_MS, Clip, HEADER_LEN, Header, OutgoingStream};
+use crate::proto::sdp::Format;
+use crate::proto::time::Instant;
+
+/// The longest payload of a clip that is played: L16 at 48 kHz.
+const PAYLOAD_MAX: usize = 1_920;
+/// How late a packet may be before those that were due are left out: the thread was stopped.
+const LATE_MAX: Duration = Duration::from_millis(200);
+/// The tone that tells of a recording: within 1260 to 1540 Hz, and 170 to 250 ms (47 CFR §64.501).
+const BEEP_HZ: f32 = 1_400.0;
+const BEEP_MS: u32 = 200;
+/// Loud enough to be noticed beside speech, and no louder: 18 dB below full scale.
+const BEEP_LEVEL: f32 = 4_000.0;
+
+/// One sound in several codecs.
+pub(super) type Clips = Arc<[Clip]>;
+
+/// The beep, encoded once in whatever a peer may want.
+#[must_use]
+pub(super) fn beep() -> Clips {
+    static BEEP: OnceLock<Clips> = OnceLock::new();
+    let made = BEEP.get_or_init(|| {
+        let codecs = [Codec::Pcma, Codec::Pcmu, Codec::G722, Codec::Opus];
+        codecs.iter().filter_map(|codec| Clip::encode(*codec, &tone(*codec)).ok()).collect()
+    });
+    Arc::clone(made)
+}
+
+/// The beep's samples; it swells and fades for 5 ms, so that it does not click.
+fn tone(codec: Codec) -> Vec<i16> {
+    let rate = codec.sample_rate();
+    let (count, fade) = (rate * BEEP_MS / 1_000, rate / 200);
+    let as_float = |number: u32| f32::from(u16::try_from(number).unwrap_or(u16::MAX));
+    let sample = |index: u32| {
+        let edge = as_float(index.min(count - index)) / as_float(fade);
+        let phase = TAU * BEEP_HZ * as_float(index) / as_float(rate);
+        let value = phase.sin() * BEEP_LEVEL * edge.min(1.0);
+        #[expect(clippy::cast_possible_truncation, reason = "it is well within the range")]
+        let value = value as i16;
+        value
+    };
+    (0..count).map(sample).collect()
+}
+
+/// A clip that is being played to a side.
+#[derive(Debug)]
+pub(super) struct Player {
+    clips: Clips,
+    clip: usize,
+    payload_type: u8,
+    next: usize,
+    pub(super) next_at: Instant,
+}
+
+impl Player {
+    /// Begins now, in the codec that the peer is sent; `None` if the sound is not there in it.
+    pub(super) fn new(clips: &Clips, formats: &[Format], now: Instant) -> Option<Self> {
+        let spoken = formats.iter().find(|format| format.is_speech())?;
+        let codec = Codec::of(&spoken.name, spoken.clock_rate, spoken.channels)?;
+        let clip = clips.iter().position(|clip| clip.codec() == codec)?;
+        let (clips, payload_type) = (Arc::clone(clips), spoken.payload_type);
+        Some(Self { clips, clip, payload_type, next: 0, next_at: now })
+    }
+
+    /// Does the peer still take it?
+    pub(super) fn fits(&self, formats: &[Format]) -> bool {
+        formats.iter().any(|format| format.payload_type == self.payload_type)
+    }
+
+    /// Sends what is due; `false` when that was the last of it.
+    pub(super) fn play(
+        &mut self,
+        now: Instant,
+        outgoing: &mut OutgoingStream,
+        send: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> bool {
+        if now.since(self.next_at) > LATE_MAX {
+            self.next_at = now;
+        }
+        while self.next_at <= now {
+            let Some(clip) = self.clips.get(self.clip) else { return false };
+            let Some(payload) = clip.packet(self.next) else { return false };
+            let header = outgoing.own(
+                now,
+                self.payload_type,
+                (clip.codec().clock_rate(), clip.packet_ticks()),
+                self.next == 0,
+            );
+            if write(&header, payload, send) {
+                outgoing.sent(payload.len());
+            }
+            self.next += 1;
+            self.next_at += Duration::from_millis(CLIP_PACKET_MS.into());
+        }
+        true
+    }
+}
+
+fn write(header: &Header, payload: &[u8], send: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+    let mut packet = [0; HEADER_LEN + PAYLOAD_MAX];
+    let length = HEADER_LEN.saturating_add(payload.len());
+    let Some(room) = packet.get_mut(HEADER_LEN..length) else { return false };
+    room.copy_from_slice(payload);
+    if let Some(first) = packet.first_mut() {
+        // Version 2, no sources, extension or padding.
+        *first = 0x80;
+    }
+    header.write(&mut packet) && packet.get(..length).is_some_and(send)
+}
+
+/// When the next beep is due.
+#[derive(Debug)]
+pub(super) struct Beep {
+    every: Duration,
+    next_at: Instant,
+    clips: Clips,
+}
+
+impl Beep {
+    /// The first one comes at once.
+    pub(super) fn new(every: Duration, now: Instant) -> Self {
+        Self { every, next_at: now, clips: beep() }
+    }
+
+    /// The sound, if it is due.
+    pub(super) fn due(&mut self, now: Instant) -> Option<Clips> {
+        if now < self.next_at {
+            return None;
+        }
+        self.next_at = now + self.every;
+        Some(Arc::clone(&self.clips))
+    }
+}

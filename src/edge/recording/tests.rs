@@ -1,0 +1,229 @@
+//! Files on a disk: whole, cut off, full, and deleted.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::*;
+use crate::edge::clock::Clock;
+use crate::edge::control::EventLog;
+use crate::edge::store::{RecordingFilter, RecordingState, Store, StoredRecording};
+use crate::proto::audio::Codec;
+use crate::proto::recording::Tracks;
+use crate::proto::rtp::Ssrc;
+use crate::proto::time::{Instant, Wall};
+use crate::switch::cdr::record::CallId;
+use crate::switch::recording::RecordingSettings;
+
+struct House {
+    folder: PathBuf,
+    store: Store,
+    events: EventLog,
+    clock: Clock,
+}
+
+impl House {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("tandem-rec-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        let store = Store::open(&folder).unwrap();
+        let clock = Clock::start();
+        Self { folder, store, events: EventLog::new(clock.wall()), clock }
+    }
+
+    fn files(&self) -> PathBuf {
+        self.folder.join("recordings")
+    }
+
+    fn recorder(&self, settings: &RecordingSettings) -> Recorder {
+        let config = RecorderConfig { folder: self.files() };
+        let terms = Terms::of(settings);
+        Recorder::start(config, terms, self.clock, self.store.clone(), self.events.clone()).unwrap()
+    }
+
+    fn rows(&self) -> Vec<StoredRecording> {
+        self.store.flush(Duration::from_secs(10)).unwrap();
+        self.store.recordings(&RecordingFilter { limit: 100, before: None, since: None }).unwrap()
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// With no minimum of free space, so that the machine's disk does not decide.
+fn settings() -> RecordingSettings {
+    RecordingSettings { free_min_mb: 0, ..RecordingSettings::default() }
+}
+
+/// So many packets of 20 ms from side a, the last of them a moment ago.
+fn speak(tap: &mut Tap, from: Instant, packets: u32) {
+    for packet in 0..packets {
+        let at = from + Duration::from_millis(u64::from(packet) * 20);
+        tap.packet((0, at), (Ssrc(1), packet * 160), Codec::Pcmu, &[0x80; 160]);
+        tap.tick(at);
+    }
+}
+
+fn sha256sum(path: &Path) -> String {
+    use sha2::Digest as _;
+    let digest = sha2::Sha256::digest(std::fs::read(path).unwrap());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn a_call_becomes_a_file_whose_hash_is_in_the_row() {
+    let house = House::new("whole");
+    let recorder = house.recorder(&settings());
+    let (mut tap, _control) = recorder.begin(CallId(0xabc)).unwrap();
+    let from = house.clock.now();
+    speak(&mut tap, from, 150);
+    drop(tap);
+    recorder.close();
+    let [row] = &house.rows()[..] else { panic!("one recording") };
+    assert_eq!((row.state, row.lost_seconds, row.late_packets), (RecordingState::Done, 0, 0));
+    assert!((2.9..3.2).contains(&row.seconds), "{row:?}");
+    let path = house.files().join(&row.file);
+    assert!(row.file.ends_with("/0000000000000abc.wav"), "{}", row.file);
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), row.bytes);
+    assert_eq!(row.sha256, Some(sha256sum(&path)));
+    let bytes = std::fs::read(&path).unwrap();
+    let said = u32::from_le_bytes(bytes[40..44].try_into().unwrap());
+    assert_eq!(u64::from(said) + 44, row.bytes);
+    assert!(bytes[44 + 4_000..].chunks(4).take(20_000).all(|frame| frame[..2] != [0, 0]));
+    assert_eq!((recorder.stats().done, recorder.stats().open), (1, 0));
+}
+
+/// Row 165: what is said in a pause never reaches the recorder, and the file has silence of its length.
+#[test]
+fn row_165_a_pause_is_silence() {
+    let house = House::new("pause");
+    let recorder = house.recorder(&settings());
+    let (mut tap, control) = recorder.begin(CallId(1)).unwrap();
+    let from = house.clock.now();
+    speak(&mut tap, from, 50);
+    control.pause(true);
+    for packet in 50..100_u32 {
+        let at = from + Duration::from_millis(u64::from(packet) * 20);
+        tap.packet((0, at), (Ssrc(1), packet * 160), Codec::Pcmu, &[0x80; 160]);
+    }
+    control.pause(false);
+    for packet in 100..150_u32 {
+        let at = from + Duration::from_millis(u64::from(packet) * 20);
+        tap.packet((0, at), (Ssrc(1), packet * 160), Codec::Pcmu, &[0x80; 160]);
+    }
+    drop(tap);
+    recorder.close();
+    let row = house.rows().remove(0);
+    let bytes = std::fs::read(house.files().join(&row.file)).unwrap();
+    let left: Vec<bool> = bytes[44..].chunks(4).map(|frame| frame[..2] != [0, 0]).collect();
+    let heard =
+        |from: usize, until: usize| left[from * 8..until * 8].iter().filter(|s| **s).count();
+    assert_eq!(heard(50, 950), 900 * 8);
+    assert_eq!(heard(1_050, 1_950), 0);
+    assert_eq!(heard(2_050, 2_950), 900 * 8);
+}
+
+#[test]
+fn a_daemon_that_dies_leaves_a_file_that_plays_and_says_so() {
+    let house = House::new("cut");
+    let file = "2026-11-21/00000000000000ff.wav".to_owned();
+    house
+        .store
+        .recording_set(StoredRecording::begin(CallId(0xff), file.clone(), Wall(1)), None)
+        .unwrap();
+    house.store.flush(Duration::from_secs(10)).unwrap();
+    let path = house.files().join(&file);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let shape = crate::proto::recording::wav::Shape { rate: 8_000, tracks: 2 };
+    // The header tells of less than there is, and the last frame is not whole.
+    let mut bytes = shape.header(16_000).to_vec();
+    bytes.extend([1; 32_003]);
+    std::fs::write(&path, &bytes).unwrap();
+    house.recorder(&settings()).close();
+    let row = house.rows().remove(0);
+    assert_eq!((row.state, row.seconds, row.bytes), (RecordingState::Cut, 1.0, 32_044));
+    assert_eq!(row.sha256, Some(sha256sum(&path)));
+    let bytes = std::fs::read(&path).unwrap();
+    assert_eq!(bytes[..44], shape.header(32_000));
+}
+
+#[test]
+fn a_disk_that_does_not_take_it_costs_the_recording_only() {
+    let house = House::new("blocked");
+    // Where the folder should be there is a file.
+    std::fs::write(house.files(), "in the way").unwrap();
+    let recorder = house.recorder(&settings());
+    let (mut tap, _control) = recorder.begin(CallId(5)).unwrap();
+    speak(&mut tap, house.clock.now(), 10);
+    drop(tap);
+    recorder.close();
+    let row = house.rows().remove(0);
+    assert_eq!(row.state, RecordingState::Failed);
+    assert!(row.error.is_some());
+    assert_eq!((recorder.stats().failed, recorder.stats().open), (1, 0));
+}
+
+#[test]
+fn a_full_disk_is_seen_before_a_recording_begins() {
+    let house = House::new("full");
+    let recorder = house.recorder(&RecordingSettings { free_min_mb: u32::MAX, ..settings() });
+    assert_eq!(recorder.begin(CallId(1)).err(), Some(StartRefused::DiskFull));
+}
+
+/// Row 165: old recordings are deleted, and deleted ones are in the audit with who and why.
+#[test]
+fn row_165_retention_and_deletion_leave_a_line_in_the_audit() {
+    let house = House::new("keep");
+    let now = house.clock.wall();
+    let day = 86_400_000_000;
+    for (call, days) in [(1, 91), (2, 89), (3, 1)] {
+        let file = format!("day-{days}/{call}.wav");
+        let mut row = StoredRecording::begin(CallId(call), file, Wall(now.0 - days * day));
+        row.state = RecordingState::Done;
+        let path = house.files().join(&row.file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, "sound").unwrap();
+        house.store.recording_set(row, None).unwrap();
+    }
+    house.store.flush(Duration::from_secs(10)).unwrap();
+    let recorder = house.recorder(&settings());
+    recorder.close();
+    assert!(!house.files().join("day-91").exists(), "its folder is gone too");
+    recorder.delete(CallId(3), "operator", "asked by the customer").unwrap();
+    assert!(recorder.delete(CallId(3), "operator", "again").is_err());
+    assert!(recorder.delete(CallId(9), "operator", "unknown").is_err());
+    let states: Vec<_> = house.rows().iter().map(|row| (row.call.0, row.state)).collect();
+    let (done, deleted) = (RecordingState::Done, RecordingState::Deleted);
+    assert_eq!(states, [(3, deleted), (2, done), (1, deleted)]);
+    let audit = house.store.audit(10).unwrap();
+    let lines: Vec<_> = audit
+        .iter()
+        .map(|line| {
+            (line.who.as_str(), line.what.as_str(), line.object.as_str(), line.detail.as_str())
+        })
+        .collect();
+    let what = "recording.deleted";
+    assert_eq!(
+        lines,
+        [
+            ("operator", what, "0000000000000003", "asked by the customer"),
+            ("retention", what, "0000000000000001", "kept for 90 days"),
+        ]
+    );
+}
+
+#[test]
+fn tracks_follow_the_terms() {
+    let house = House::new("mixed");
+    let recorder = house.recorder(&settings());
+    recorder.set_terms(Terms { tracks: Tracks::Mixed, ..Terms::of(&settings()) });
+    let (mut tap, _control) = recorder.begin(CallId(1)).unwrap();
+    speak(&mut tap, house.clock.now(), 50);
+    drop(tap);
+    recorder.close();
+    let row = house.rows().remove(0);
+    let bytes = std::fs::read(house.files().join(&row.file)).unwrap();
+    assert_eq!(bytes[22], 1, "one track");
+}

@@ -1,0 +1,102 @@
+//! When a call is recorded, and who paused that.
+
+use super::*;
+use crate::switch::recording::{RecordOrder, wanted};
+
+/// How far the recording of a call is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Recording {
+    /// There is none.
+    #[default]
+    Off,
+    /// What is said is recorded.
+    On,
+    /// Somebody ordered that what is said is not recorded for now.
+    Paused,
+    /// It rests while somebody is on the line whose calls are never recorded.
+    Barred,
+}
+
+impl Recording {
+    /// The word in tables.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::On => "on",
+            Self::Paused => "paused",
+            Self::Barred => "barred",
+        }
+    }
+}
+
+impl Call {
+    /// Looks after who is on the line now: at the answer, and when a transfer has changed it.
+    pub(super) fn review_recording(&mut self, now: Instant, out: &mut Vec<Output>) {
+        if self.phase != Phase::Talking || self.is_service {
+            return;
+        }
+        let Some(wanted) = self.recording_wanted() else {
+            return self.record_to(now, Recording::Barred, "a party is never recorded", out);
+        };
+        match self.recording {
+            Recording::Off if wanted => self.record_to(now, Recording::On, "recording", out),
+            Recording::Barred => self.record_to(now, Recording::On, "recording again", out),
+            Recording::Off | Recording::On | Recording::Paused => {}
+        }
+    }
+
+    /// Somebody orders it. What makes no sense now, such as a pause of what is not recorded, changes nothing.
+    pub(super) fn record_ordered(
+        &mut self,
+        now: Instant,
+        order: RecordOrder,
+        by: &str,
+        out: &mut Vec<Output>,
+    ) {
+        if self.phase != Phase::Talking || self.is_service {
+            return;
+        }
+        let to = match (order, self.recording) {
+            (RecordOrder::Start, Recording::Off) if self.recording_wanted().is_some() => {
+                Recording::On
+            }
+            (RecordOrder::Pause, Recording::On) => Recording::Paused,
+            (RecordOrder::Resume | RecordOrder::Start, Recording::Paused) => Recording::On,
+            _ => return,
+        };
+        self.record_to(now, to, by, out);
+    }
+
+    /// The recorder did not take it.
+    pub(super) fn record_refused(&mut self, now: Instant, why: &str, out: &mut Vec<Output>) {
+        self.recording = Recording::Off;
+        self.note(now, "", "recording.failed", why);
+        self.event("recording.failed", vec![("error", why.to_owned())], out);
+    }
+
+    fn recording_wanted(&self) -> Option<bool> {
+        let first = self.a.as_ref().map(Leg::peer)?;
+        let second = self.winner.and_then(|index| self.branches.get(index)).map(Leg::peer)?;
+        wanted(&self.snapshot, [&first, &second])
+    }
+
+    fn record_to(&mut self, now: Instant, to: Recording, why: &str, out: &mut Vec<Output>) {
+        let from = std::mem::replace(&mut self.recording, to);
+        let (what, op) = match (from, to) {
+            _ if from == to => return,
+            // Nothing rests that has not begun.
+            (Recording::Off, Recording::Barred) => return self.recording = Recording::Off,
+            (Recording::Off, _) => {
+                ("recording.began", TapeOp::Begin { beep: self.snapshot.recording.beep })
+            }
+            (_, Recording::On) => ("recording.resumed", TapeOp::Resume),
+            _ => ("recording.paused", TapeOp::Pause),
+        };
+        self.note(now, "", what, why);
+        if from != Recording::Off {
+            self.event(what, vec![("why", why.to_owned())], out);
+        }
+        out.push(Output::Media(MediaOp::Tape(op)));
+    }
+}
