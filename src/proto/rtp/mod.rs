@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 mod framing;
+mod jitter_buffer;
 mod packet;
 mod payload_map;
 mod relay;
@@ -12,6 +13,7 @@ mod sequence;
 mod stats;
 
 pub use framing::{JOINED_MAX, PacketTime, Packing, RECEIVABLE_MS};
+pub use jitter_buffer::{Delay, HELD_MAX, JitterBuffer, PAYLOAD_MAX, Play, Unplayed};
 pub use packet::{HEADER_LEN, Header, Ssrc, is_rtcp};
 pub use payload_map::{Carried, PayloadMap};
 pub use relay::{OutgoingStream, Relayed};
