@@ -14,6 +14,7 @@ mod codecs;
 mod concealment;
 mod g711;
 mod g722;
+mod jitter_buffer;
 mod opus;
 mod resample;
 

@@ -4,6 +4,7 @@
 
 mod clip;
 mod framing;
+mod jitter_buffer;
 mod packet;
 mod payload_map;
 mod relay;
@@ -14,6 +15,7 @@ mod stats;
 
 pub use clip::{CLIP_PACKET_MS, Clip};
 pub use framing::{JOINED_MAX, PacketTime, Packing, RECEIVABLE_MS};
+pub use jitter_buffer::{Delay, HELD_MAX, JitterBuffer, PAYLOAD_MAX, Play, Unplayed};
 pub use packet::{HEADER_LEN, Header, Ssrc, is_rtcp, payload_of};
 pub use payload_map::{Carried, PayloadMap};
 pub use relay::{OutgoingStream, Relayed};
