@@ -151,6 +151,8 @@ pub struct MediaSettings {
     pub dead_after: Duration,
     /// The same while a side holds the call; zero never.
     pub dead_after_hold: Duration,
+    /// May two sides talk that share no codec?
+    pub converts: bool,
 }
 
 impl Default for MediaSettings {
@@ -160,6 +162,7 @@ impl Default for MediaSettings {
             workers: 0,
             dead_after: Duration::from_secs(60),
             dead_after_hold: Duration::from_secs(1800),
+            converts: true,
         }
     }
 }

@@ -100,8 +100,9 @@ pub(crate) fn start_by(
         way.settings,
     );
     std::fs::write(folder.join("config"), config).unwrap();
+    let codecs = if account.contains("audio_codecs=") { "" } else { "audio_codecs=pcmu;" };
     let account = format!(
-        "<sip:{extension}@{}:{}{}>;auth_user={extension};auth_pass={secret};regint=120;audio_codecs=pcmu;{account}\n",
+        "<sip:{extension}@{}:{}{}>;auth_user={extension};auth_pass={secret};regint=120;{codecs}{account}\n",
         way.server, way.port, way.transport
     );
     std::fs::write(folder.join("accounts"), account).unwrap();

@@ -13,6 +13,7 @@
 mod live;
 
 mod baresip;
+mod convert;
 mod crash;
 mod kamailio;
 mod lamps;

@@ -18,6 +18,7 @@ mod abuse;
 mod answering;
 mod blf;
 mod calls;
+mod convert;
 mod cost;
 mod devices;
 mod dialogs;

@@ -8,7 +8,7 @@ use tandem::switch::snapshot::Snapshot;
 
 use crate::sim::office::CARRIER;
 use crate::sim::phone::{Body, Reply, ok, ring};
-use crate::sim::sdp::{Codec, PCMA, PCMU};
+use crate::sim::sdp::{Codec, OPUS, PCMA, PCMU};
 use crate::sim::text::Text;
 use crate::sim::world::{PhoneId, World};
 
@@ -262,14 +262,16 @@ fn a_trunk_is_offered_its_codecs_in_its_order() {
         ("[]", "0 8 18"),
         ("[\"PCMA\", \"PCMU\"]", "8 0"),
         ("[\"g729\"]", "18"),
-        // Nothing of it: the trunk decides over what there is.
-        ("[\"opus\"]", "0 8 18"),
+        // Nothing of it: it is made of what there is.
+        ("[\"opus\"]", "111"),
+        // And if that cannot be, the trunk decides over what there is.
+        ("[\"gsm\"]", "0 8 18"),
     ] {
         let mut w = World::new(snapshot("generic", &caller_id(&format!("codecs = {codecs}\n"))));
         let a = w.phone("1001");
         let carrier = w.party("carrier", CARRIER);
         w[a].codecs = vec![PCMU, PCMA, G729];
-        w[carrier].codecs = vec![PCMU, PCMA, G729];
+        w[carrier].codecs = vec![PCMU, PCMA, G729, OPUS];
         w[carrier].habits.on_invite = vec![(20, ok())];
         w.dial(a, "013800138000");
         w.run_for(500);

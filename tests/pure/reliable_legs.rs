@@ -10,7 +10,12 @@ use tandem::switch::snapshot::Reliable;
 
 /// An office where everybody may have it, with phones that acknowledge by themselves.
 fn world(extensions: &[&str]) -> (World, Vec<PhoneId>) {
+    world_of(extensions, true)
+}
+
+fn world_of(extensions: &[&str], converts: bool) -> (World, Vec<PhoneId>) {
     let mut snapshot = office();
+    snapshot.media.converts = converts;
     snapshot.phones.values_mut().for_each(|phone| phone.reliable = Reliable::WhenSupported);
     snapshot.trunks.iter_mut().for_each(|trunk| trunk.reliable = Reliable::WhenSupported);
     let mut w = World::new(snapshot);
@@ -132,10 +137,11 @@ fn row_105_forked_branches_are_acknowledged_each() {
     w.assert_empty();
 }
 
-/// Row 84: the branch that answers offers nothing that the caller has agreed to: the caller is asked again.
+/// Row 84: the branch that answers offers nothing that the caller has agreed to: the caller is asked again, where nothing is
+/// converted.
 #[test]
 fn row_084_a_late_branch_with_other_codecs_than_the_caller_was_offered() {
-    let (mut w, phones) = world(&["1001"]);
+    let (mut w, phones) = world_of(&["1001"], false);
     let a = phones[0];
     let (carrier, backup) = (w.party("carrier", CARRIER), w.party("backup", BACKUP));
     w[carrier].codecs = vec![PCMU];

@@ -273,6 +273,12 @@ static MEDIA: &[Key] = &[
         |s| in_seconds(s.media.dead_after_hold),
         "The same while a side holds the call; 0 is never.",
     ),
+    Key::flag(
+        "transcode",
+        |s, yes| s.media.converts = yes,
+        |s| s.media.converts.to_string(),
+        "Whether two sides that share no codec can talk: G.711, G.722, Opus and L16 are made into each other where that is needed.",
+    ),
 ];
 
 static CONTROL: &[Key] = &[Key::text(

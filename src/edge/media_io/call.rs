@@ -4,7 +4,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use super::event::{MediaEvent, Outbox};
-use super::player::{Beep, Clips, Player};
+use super::player::{Beep, Player};
 use super::port_pool::Random;
 use super::socket::SocketPair;
 use crate::edge::recording::Tap;
@@ -12,8 +12,8 @@ use crate::proto::audio::Codec;
 use crate::proto::nat::{Latch, RtcpLatch, Verdict};
 use crate::proto::rtp::rtcp::{RTCP_MAX, ReportedView, SourceView, Translation, translate};
 use crate::proto::rtp::{
-    Arrival, Fate, Header, Incoming, OutgoingStream, PacketTime, PayloadMap, Reception,
-    Repacketiser, Ssrc, is_rtcp, payload_of,
+    Arrival, Carried, Converter, Fate, Header, Incoming, OutgoingStream, PacketTime, PayloadMap,
+    Reception, Repacketiser, Ssrc, is_rtcp,
 };
 use crate::proto::sdp::{Format, StreamPlan};
 use crate::proto::time::Instant;
@@ -151,23 +151,25 @@ pub(super) struct Call {
 /// One side with its sockets.
 pub(super) struct Leg {
     pub(super) sockets: SocketPair,
-    plan: LegPlan,
+    pub(super) plan: LegPlan,
     is_set: bool,
     /// From this side's numbers to the other's.
     map: PayloadMap,
     /// Which of this side's numbers are codecs that can be decoded.
-    voices: Vec<(u8, Codec)>,
-    latch: Latch,
+    pub(super) voices: Vec<(u8, Codec)>,
+    pub(super) latch: Latch,
     rtcp_latch: RtcpLatch,
     reception: Reception,
     /// What this side's peer hears.
-    outgoing: OutgoingStream,
-    repacketiser: Repacketiser,
+    pub(super) outgoing: OutgoingStream,
+    pub(super) repacketiser: Repacketiser,
+    /// Makes what this side's peer hears of what it does not speak.
+    pub(super) converter: Option<Box<Converter>>,
     /// What this side's peer hears instead of the far side.
-    player: Option<Player>,
+    pub(super) player: Option<Player>,
     /// When the worker will look at the repacketiser and the player next.
     wakes_at: Option<Instant>,
-    stats: LegStats,
+    pub(super) stats: LegStats,
     is_heard: bool,
     /// The last sign of life, or when the plan or the limits were set.
     alive_at: Instant,
@@ -204,6 +206,7 @@ impl Leg {
             reception: Reception::default(),
             outgoing,
             repacketiser: Repacketiser::default(),
+            converter: None,
             player: None,
             wakes_at: None,
             stats: LegStats::default(),
@@ -244,40 +247,9 @@ impl Leg {
         }
     }
 
-    /// Plays a sound to this side's peer from now on, in place of whatever it hears.
-    fn play(&mut self, now: Instant, clips: &Clips) {
-        if let Some(player) = Player::new(clips, &self.plan.send_formats, now) {
-            self.repacketiser.clear();
-            self.player = Some(player);
-        }
-    }
-
-    /// Sends what is due of the sound that is played.
-    fn play_on(&mut self, now: Instant) {
-        let Some(player) = &mut self.player else { return };
-        let Some(destination) = self.latch.destination().filter(|_| self.plan.send) else {
-            return self.player = None;
-        };
-        let (sockets, stats) = (&self.sockets, &mut self.stats);
-        let mut send = |bytes: &[u8]| send_rtp(&sockets.rtp, bytes, destination, stats);
-        if !player.play(now, &mut self.outgoing, &mut send) {
-            self.player = None;
-        }
-    }
-
     fn seen(&mut self, now: Instant) {
         self.alive_at = now;
         self.is_dead = false;
-    }
-
-    /// Gives the recorder what this side said.
-    fn record(&self, now: Instant, side: Side, header: &Header, packet: &[u8], tap: &mut Tap) {
-        let voice = self.voices.iter().find(|(number, _)| *number == header.payload_type);
-        if let Some((_, codec)) = voice {
-            let payload = packet.get(payload_of(packet)).unwrap_or_default();
-            let track = usize::from(side == Side::B);
-            tap.packet((track, now), (header.ssrc, header.timestamp), *codec, payload);
-        }
     }
 
     fn stats(&self) -> LegStats {
@@ -344,6 +316,8 @@ impl Call {
             let (from, to) = self.way(from);
             let (receive, send) = (&from.plan.receive_formats, &to.plan.send_formats);
             from.map = PayloadMap::between(receive, send, to.plan.packet_time);
+            let converts = |known: &Converter| from.map.converts(known.conversion());
+            to.converter = to.converter.take().filter(|converter| converts(converter));
         }
     }
 
@@ -352,7 +326,9 @@ impl Call {
     pub(super) fn new_wake(&mut self, side: Side) -> Option<Instant> {
         let (leg, _) = self.way(side);
         let playing = leg.player.as_ref().map(|player| player.next_at);
-        let at = leg.repacketiser.next_timeout().into_iter().chain(playing).min()?;
+        let converting = leg.converter.as_ref().and_then(|converter| converter.next_timeout());
+        let others = playing.into_iter().chain(converting);
+        let at = leg.repacketiser.next_timeout().into_iter().chain(others).min()?;
         if leg.wakes_at.is_some_and(|known| known <= at) {
             return None;
         }
@@ -367,6 +343,7 @@ impl Call {
         leg.wakes_at = leg.wakes_at.filter(|at| *at > now);
         leg.send_waiting(now, Waiting::Due);
         leg.play_on(now);
+        leg.convert_on(now);
     }
 
     pub(super) fn set_dead_after(&mut self, now: Instant, limits: DeadAfter) {
@@ -520,10 +497,11 @@ fn relay(
         from.stats.dropped_direction += 1;
         return false;
     };
-    let Some(payload_type) = carried.and_then(|carried| carried.to) else {
+    let is_taken = |carried: Carried| carried.to.is_some() || to.converts(&carried);
+    if !carried.is_some_and(is_taken) {
         from.stats.dropped_payload_type += 1;
         return false;
-    };
+    }
     if let Some((side, tap)) = tap {
         from.record(now, side, header, packet, tap);
     }
@@ -531,6 +509,14 @@ fn relay(
         // Its peer hears something else for now.
         return true;
     }
+    if let Some(carried) = carried
+        && to.converts(&carried)
+    {
+        to.convert(now, header, packet, &carried);
+        return true;
+    }
+    to.converter = None;
+    let Some(payload_type) = carried.and_then(|carried| carried.to) else { return false };
     let packing = carried.and_then(|carried| carried.packing);
     let incoming = Incoming { header: *header, arrival, payload_type, clock_rate, packing };
     let Leg { repacketiser, outgoing, stats, sockets, .. } = to;
@@ -545,7 +531,12 @@ fn relay(
     }
 }
 
-fn send_rtp(socket: &UdpSocket, packet: &[u8], to: SocketAddr, stats: &mut LegStats) -> bool {
+pub(super) fn send_rtp(
+    socket: &UdpSocket,
+    packet: &[u8],
+    to: SocketAddr,
+    stats: &mut LegStats,
+) -> bool {
     if !transmit(socket, packet, to) {
         stats.send_failed += 1;
         return false;

@@ -8,6 +8,7 @@ mod plane;
 mod player;
 mod port_pool;
 mod socket;
+mod sound;
 mod stock;
 mod worker;
 

@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 mod clip;
+mod converter;
 mod framing;
 mod jitter_buffer;
 mod packet;
@@ -14,6 +15,7 @@ mod sequence;
 mod stats;
 
 pub use clip::{CLIP_PACKET_MS, Clip};
+pub use converter::{Conversion, Converter, Digits};
 pub use framing::{JOINED_MAX, PacketTime, Packing, RECEIVABLE_MS};
 pub use jitter_buffer::{Delay, HELD_MAX, JitterBuffer, PAYLOAD_MAX, Play, Unplayed};
 pub use packet::{HEADER_LEN, Header, Ssrc, is_rtcp, payload_of};

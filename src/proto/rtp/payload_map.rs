@@ -1,6 +1,8 @@
 //! Which payload types of one leg mean which of the other (RFC 3264 §6.1).
 
+use super::converter::{Conversion, Digits};
 use super::framing::{PacketTime, Packing};
+use crate::proto::audio::Codec;
 use crate::proto::sdp::Format;
 
 /// The way from one leg to the other: what may pass, and under which number.
@@ -21,6 +23,10 @@ pub struct Carried {
     pub clock_rate: u32,
     /// Whether it is a voice, as opposed to digits and comfort noise.
     pub is_speech: bool,
+    /// Whether it is digits.
+    pub is_digits: bool,
+    /// What is made of it, if the other leg does not take the codec.
+    pub conversion: Option<Conversion>,
     /// What the other leg wants of its packets; `None` if they pass as they come.
     pub packing: Option<Packing>,
 }
@@ -34,10 +40,17 @@ impl PayloadMap {
             let same = |f: &&Format| f.is_same_codec(from);
             let by_number = send.iter().find(|f| f.payload_type == from.payload_type && same(f));
             let to = by_number.or_else(|| send.iter().find(same)).map(|f| f.payload_type);
+            let conversion = if to.is_none() && from.is_speech() {
+                conversion_of(from, send, wish)
+            } else {
+                None
+            };
             let carried = Carried {
                 to,
                 clock_rate: from.clock_rate,
                 is_speech: from.is_speech(),
+                is_digits: from.is_telephone_event(),
+                conversion,
                 packing: Packing::new(from, wish),
             };
             (from.payload_type, carried)
@@ -51,4 +64,26 @@ impl PayloadMap {
         // A handful of entries: a scan is as fast as a table of 128.
         self.rules.iter().find(|(from, _)| *from == payload_type).map(|(_, carried)| *carried)
     }
+
+    /// Is this still made of something?
+    #[must_use]
+    pub fn converts(&self, conversion: Conversion) -> bool {
+        self.rules.iter().any(|(_, carried)| carried.conversion == Some(conversion))
+    }
+}
+
+/// What becomes of a codec on a leg that does not take it: the first one there that we can encode.
+fn conversion_of(from: &Format, send: &[Format], wish: PacketTime) -> Option<Conversion> {
+    let codec = |format: &Format| Codec::of(&format.name, format.clock_rate, format.channels);
+    let from = codec(from)?;
+    let (format, to) = send.iter().find_map(|format| Some((format, codec(format)?)))?;
+    // Digits are on the clock of the codec that they come with (RFC 4733 §2.1).
+    let mut digits = send.iter().filter(|format| format.is_telephone_event());
+    let first = digits.clone().next();
+    let same = digits.find(|format| format.clock_rate == to.clock_rate());
+    let digits = same
+        .or(first)
+        .map(|format| Digits { payload_type: format.payload_type, to_rate: format.clock_rate });
+    let packet_ms = Conversion::packet_ms(to, wish);
+    Some(Conversion { from, to, payload_type: format.payload_type, packet_ms, digits })
 }

@@ -147,19 +147,39 @@ impl OutgoingStream {
         (clock_rate, length): (u32, u32),
         is_first: bool,
     ) -> Header {
-        let passed = match self.newest_at {
-            Some(at) if is_first => {
-                // How long the packet before lasts is not known if it was relayed.
-                ticks(now.since(at), clock_rate).max(self.newest_ticks).max(length)
-            }
-            Some(_) => self.newest_ticks,
-            None => 0,
+        let timestamp = if is_first {
+            // How long the packet before lasts is not known if it was relayed: as long as this one.
+            self.newest_ticks = self.newest_ticks.max(length);
+            self.next_timestamp(now, clock_rate)
+        } else {
+            self.newest_timestamp.wrapping_add(self.newest_ticks)
         };
         self.source = None;
         let sequence = self.newest.wrapping_add(1);
-        let timestamp = self.newest_timestamp.wrapping_add(passed);
         self.newest(now, sequence, timestamp, length);
         Header { payload_type, marker: is_first, sequence, timestamp, ssrc: self.ssrc }
+    }
+
+    /// The timestamp of something that begins now.
+    #[must_use]
+    pub fn next_timestamp(&self, now: Instant, clock_rate: u32) -> u32 {
+        let passed =
+            self.newest_at.map_or(0, |at| ticks(now.since(at), clock_rate).max(self.newest_ticks));
+        self.newest_timestamp.wrapping_add(passed)
+    }
+
+    /// A packet of an event that began then, with that timestamp, and has lasted for so many ticks (RFC 4733 §2.5.1.2).
+    pub fn event(
+        &mut self,
+        began: Instant,
+        timestamp: u32,
+        duration: u16,
+        is_first: bool,
+    ) -> Header {
+        self.source = None;
+        let sequence = self.newest.wrapping_add(1);
+        self.newest(began, sequence, timestamp, duration.into());
+        Header { payload_type: 0, marker: is_first, sequence, timestamp, ssrc: self.ssrc }
     }
 
     /// Takes in a packet that is not sent as it stands. `missing` packets before it

@@ -160,7 +160,14 @@ fn payload_types_are_mapped_by_codec() {
         [format(96, "opus/48000/2"), format(101, "telephone-event/8000"), format(0, "PCMU/8000")];
     let to = [format(111, "OPUS/48000/2"), format(101, "telephone-event/8000")];
     let map = PayloadMap::between(&from, &to, PacketTime::default());
-    let opus = Carried { to: Some(111), clock_rate: 48_000, is_speech: true, packing: None };
+    let opus = Carried {
+        to: Some(111),
+        clock_rate: 48_000,
+        is_speech: true,
+        is_digits: false,
+        conversion: None,
+        packing: None,
+    };
     assert_eq!(map.get(96), Some(opus));
     assert_eq!(map.get(101).unwrap().to, Some(101));
     assert_eq!(map.get(0).unwrap().to, None);

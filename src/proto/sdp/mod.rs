@@ -15,7 +15,7 @@ pub use attribute::{Direction, RtcpAttribute};
 pub use codec_match::Format;
 pub use media::{Media, MediaKind};
 pub use offer_answer::{
-    Hold, MediaAddress, Negotiator, PeerAnswer, PeerOffer, SdpRefusal, StreamPlan,
+    Extras, Hold, MediaAddress, Negotiator, PeerAnswer, PeerOffer, SdpRefusal, StreamPlan,
 };
 pub use session::{Connection, Line, Origin, Sdp, SdpError};
 

@@ -25,6 +25,9 @@ impl Call {
         if matches!(status, 300..=302) && self.redirect(now, index, contacts, out) {
             return;
         }
+        if matches!(status, 415 | 488 | 606) && self.offer_more(now, index, status, out) {
+            return;
+        }
         // The edge that held the flow has lost it (RFC 5626 §5.3).
         if status == 430 && self.ring_next_flow(now, index, out) {
             return;
@@ -77,6 +80,29 @@ impl Call {
         self.note(now, &label, "leg.flow_failed", "the device is tried on its next flow");
         self.ring(now, *next, out);
         true
+    }
+
+    /// The peer takes no codec of the caller's: it is asked again, with what those can be made into.
+    fn offer_more(
+        &mut self,
+        now: Instant,
+        index: usize,
+        status: u16,
+        out: &mut Vec<Output>,
+    ) -> bool {
+        let is_wanted = self.winner.is_none() && self.ring_deadline.is_some();
+        let Some(at) = self.media_address(At::B(index)).filter(|_| is_wanted) else { return false };
+        let Some(leg) = self.branches.get_mut(index) else { return false };
+        let Some(offer) = leg.negotiator.offer_more(at) else { return false };
+        let label = leg.label.clone();
+        let mut is_sent = false;
+        self.on_session(now, At::B(index), out, |session, sip| {
+            is_sent = session.invite_again(offer, sip);
+        });
+        if is_sent {
+            self.note(now, &label, "media.more", format!("{status}: it is offered more codecs"));
+        }
+        is_sent
     }
 
     /// Tells what came of a branch to a trunk, the first time.

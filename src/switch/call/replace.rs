@@ -55,6 +55,7 @@ impl Call {
         let mut leg = Leg::new(label, party, is_trunk, shown, session, id, incoming.media_ip);
         (leg.signalling, leg.invite) = (Some(flow.remote), Some(server));
         leg.is_asserted = true;
+        leg.negotiator.convert(self.extras_for(leg.is_trunk));
         let label = leg.label.clone();
         self.note(now, &label, "sip.in", format!("INVITE with Replaces from {flow}"));
         let done = match verdict {

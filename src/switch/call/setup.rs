@@ -2,7 +2,7 @@
 
 use super::hangup::refused_by;
 use super::*;
-use crate::proto::sdp::{Negotiator, SdpRefusal};
+use crate::proto::sdp::{Extras, Negotiator, SdpRefusal};
 use crate::proto::sip::session::{Invite, State};
 use crate::switch::cause;
 use crate::switch::cdr::record::{Direction, SegmentKind};
@@ -80,6 +80,7 @@ impl Call {
         let (shown, id) = (self.caller.clone(), self.tokens.next_u64());
         let mut leg = Leg::new("a".into(), party, is_trunk, shown, session, id, media_ip);
         leg.is_asserted = true;
+        leg.negotiator.convert(self.extras_for(leg.is_trunk));
         leg.signalling = Some(flow.remote);
         leg.invite = Some(server);
         self.a = Some(leg);
@@ -198,10 +199,20 @@ impl Call {
         self.branches.push(leg);
     }
 
+    /// What a leg may be offered that the other side does not speak: a carrier G.711 alone, which is what carriers take.
+    pub(super) fn extras_for(&self, is_trunk: bool) -> Extras {
+        match (self.snapshot.media.converts, is_trunk) {
+            (false, _) => Extras::None,
+            (true, true) => Extras::Telephone,
+            (true, false) => Extras::All,
+        }
+    }
+
     /// The description's side of a leg that is about to be rung.
     pub(super) fn negotiator_for(&self, id: u64, target: &Target) -> Negotiator {
         let mut negotiator = Negotiator::new(id);
         let trunk = self.snapshot.trunk(&target.party).filter(|_| target.is_trunk);
+        negotiator.convert(self.extras_for(target.is_trunk));
         negotiator.offer_only(trunk.map_or(&[][..], |trunk| &trunk.dialect.codecs));
         negotiator
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tandem::proto::audio::Codec;
 use tandem::proto::sdp::{Format, StreamPlan};
 use tandem::switch::call::{Input, MediaOp, Ports, Side, TapeOp};
 use tandem::switch::cdr::record::CallId;
@@ -52,12 +53,25 @@ fn path(speaker: &StreamPlan, listener: &StreamPlan) -> String {
             format.name.eq_ignore_ascii_case(&spoken.name) && format.clock_rate == spoken.clock_rate
         })
     });
+    let end = to;
     match understood {
         Some(format) => {
             format!("yes {}/{} ({}) via {to}", format.name, format.clock_rate, format.payload_type)
         }
-        None => "no (no common codec)".to_owned(),
+        None => match (spoken, converted(spoken, &listener.send_formats)) {
+            (Some(spoken), Some(to)) => {
+                format!("yes {} made into {} via {at}", spoken.name, to, at = end)
+            }
+            _ => "no (no common codec)".to_owned(),
+        },
     }
+}
+
+/// What the relay makes of what is spoken, if the listener does not take it.
+fn converted(spoken: Option<&Format>, takes: &[Format]) -> Option<String> {
+    let codec = |format: &Format| Codec::of(&format.name, format.clock_rate, format.channels);
+    codec(spoken?)?;
+    takes.iter().find(|format| codec(format).is_some()).map(|format| format.name.clone())
 }
 
 /// All ports of all calls.

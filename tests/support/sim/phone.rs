@@ -304,6 +304,15 @@ impl Phone {
         call.local_sdp.clone()
     }
 
+    /// Does it speak anything of this offer? Of none it speaks everything.
+    fn shares_a_codec(&self, offer: &str) -> bool {
+        let offered = sdp::codecs(offer);
+        let is_voice = |map: &str| !map.starts_with("telephone-event");
+        let is_own = |map: &str| self.codecs.iter().any(|(_, own)| own.eq_ignore_ascii_case(map));
+        let mut voices = offered.iter().filter(|(_, map)| is_voice(map)).peekable();
+        voices.peek().is_none() || voices.any(|(_, map)| is_own(map))
+    }
+
     /// Our offer as it stands.
     pub fn offer(&mut self, call: usize) -> String {
         let (codecs, form) = (self.codecs.clone(), self.calls[call].form);

@@ -79,7 +79,10 @@ impl Negotiator {
         let offered = offer.media.get(audio).ok_or(SdpRefusal::NoAudio)?;
         let theirs = offer.effective_direction_of(offered);
         let is_off = offered.port == 0 || wish.rejects;
-        let formats = common_formats(&relayable(offered), &wish.formats);
+        let mut formats = common_formats(&relayable(offered), &wish.formats);
+        if !has_speech(&formats) {
+            formats = self.converted(&relayable(offered), &wish.formats);
+        }
         if !has_speech(&formats) && !is_off {
             return Err(SdpRefusal::NoCommonCodec);
         }

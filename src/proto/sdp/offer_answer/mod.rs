@@ -5,10 +5,12 @@
 //! streams. What crosses from leg to leg is the codec list and the wish to hold.
 
 mod answer;
+mod convert;
 mod offer;
 mod plan;
 mod refusal;
 
+pub use convert::Extras;
 pub use plan::{MediaAddress, StreamPlan};
 pub use refusal::SdpRefusal;
 
@@ -38,6 +40,10 @@ pub struct Negotiator {
     agreed: Option<Agreed>,
     /// Names of the codecs that offers are made of; all if empty.
     offered_codecs: Vec<String>,
+    /// What it may be offered that the far side does not speak.
+    extras: Extras,
+    /// It has refused what everybody takes.
+    insists: bool,
 }
 
 /// The latest offer and whether it has had its answer. It is kept after that,
@@ -147,6 +153,8 @@ impl Negotiator {
             exchange: None,
             agreed: None,
             offered_codecs: Vec::new(),
+            extras: Extras::None,
+            insists: false,
         }
     }
 

@@ -104,6 +104,7 @@ impl Negotiator {
             wished = self.full_capabilities();
         }
         self.narrow(&mut wished);
+        self.widen(&mut wished);
         let formats = self.bind(&wished);
         let (mut media, audio, proto) = self.layout();
         let section = AudioSection {
@@ -139,7 +140,7 @@ impl Negotiator {
         }
     }
 
-    fn open_offer(
+    pub(super) fn open_offer(
         &mut self,
         media: Vec<Media>,
         audio: usize,

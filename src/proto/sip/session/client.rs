@@ -61,6 +61,18 @@ impl Session {
         out.push(Out::Send { client, dest, method: Method::Invite, request });
     }
 
+    /// Sends the INVITE again with another offer, after the peer has refused the first one for what it describes
+    /// (RFC 3261 §21.4.26); false if it was refused for good, or never sent.
+    pub fn invite_again(&mut self, offer: Vec<u8>, out: &mut Vec<Out>) -> bool {
+        let is_refused = self.state == State::Over && self.dialog.is_none() && self.has_offer;
+        let Some(invite) = self.invite.as_mut().filter(|_| is_refused) else { return false };
+        invite.body = Some(offer);
+        self.state = State::Outgoing;
+        self.early.clear();
+        self.send_invite(out);
+        true
+    }
+
     /// What we say that we support: only what is on for this peer (RFC 3261 §20.37).
     pub(super) fn supported(&self) -> &'static str {
         match (self.advertises_reliable, self.setting.replaces) {

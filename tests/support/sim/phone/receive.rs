@@ -95,8 +95,12 @@ impl Phone {
             local_sdp: String::new(),
             version: 0,
         };
+        let is_spoken = self.shares_a_codec(&call.remote_sdp);
         self.calls.push(call);
         let index = self.last_index();
+        if !is_spoken {
+            return self.due.push((now + 20_000, index, Reply::status(488)));
+        }
         for (after, reply) in self.habits.on_invite.clone() {
             self.due.push((now + after * 1000, index, reply));
         }

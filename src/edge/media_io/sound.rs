@@ -1,0 +1,90 @@
+//! What a leg's packets sound like: recorded, made into another codec, or covered by a sound of our own.
+
+use super::call::{Leg, Side, send_rtp};
+use super::player::{Clips, Player};
+use crate::edge::recording::Tap;
+use crate::proto::rtp::{Carried, Converter, Header, payload_of};
+use crate::proto::time::Instant;
+
+impl Leg {
+    /// Gives the recorder what this side said.
+    pub(super) fn record(
+        &self,
+        now: Instant,
+        side: Side,
+        header: &Header,
+        packet: &[u8],
+        tap: &mut Tap,
+    ) {
+        let voice = self.voices.iter().find(|(number, _)| *number == header.payload_type);
+        if let Some((_, codec)) = voice {
+            let payload = packet.get(payload_of(packet)).unwrap_or_default();
+            let track = usize::from(side == Side::B);
+            tap.packet((track, now), (header.ssrc, header.timestamp), *codec, payload);
+        }
+    }
+
+    /// Is this packet to be made into another codec? Digits and comfort noise are while speech is: all of them have one
+    /// order and one clock.
+    pub(super) fn converts(&self, carried: &Carried) -> bool {
+        carried.conversion.is_some() || !carried.is_speech && self.converter.is_some()
+    }
+
+    pub(super) fn convert(
+        &mut self,
+        now: Instant,
+        header: &Header,
+        packet: &[u8],
+        carried: &Carried,
+    ) {
+        if let Some(conversion) = carried.conversion
+            && self.converter.as_ref().is_none_or(|known| known.conversion() != conversion)
+        {
+            // Without memory for it the peer hears nothing, and the next packet tries again.
+            self.converter = Converter::new(conversion).ok().map(Box::new);
+        }
+        let payload = packet.get(payload_of(packet)).unwrap_or_default();
+        let Some(destination) = self.latch.destination() else { return };
+        let Self { converter, outgoing, stats, sockets, .. } = self;
+        let Some(converter) = converter else { return };
+        if carried.is_digits {
+            let mut send = |bytes: &[u8]| send_rtp(&sockets.rtp, bytes, destination, stats);
+            let payload = (payload, carried.clock_rate);
+            return converter.digit(now, header, payload, outgoing, &mut send);
+        }
+        // Comfort noise is a silence that has its number.
+        converter.speech(now, header, if carried.is_speech { payload } else { &[] });
+        self.convert_on(now);
+    }
+
+    /// Sends what is due of what is converted.
+    pub(super) fn convert_on(&mut self, now: Instant) {
+        let destination = self.latch.destination().filter(|_| self.plan.send);
+        let Self { converter, outgoing, stats, sockets, .. } = self;
+        let Some(playing) = converter else { return };
+        let Some(destination) = destination else { return *converter = None };
+        let mut send = |bytes: &[u8]| send_rtp(&sockets.rtp, bytes, destination, stats);
+        playing.play(now, outgoing, &mut send);
+    }
+
+    /// Plays a sound to this side's peer from now on, in place of whatever it hears.
+    pub(super) fn play(&mut self, now: Instant, clips: &Clips) {
+        if let Some(player) = Player::new(clips, &self.plan.send_formats, now) {
+            self.repacketiser.clear();
+            self.player = Some(player);
+        }
+    }
+
+    /// Sends what is due of the sound that is played.
+    pub(super) fn play_on(&mut self, now: Instant) {
+        let Some(player) = &mut self.player else { return };
+        let Some(destination) = self.latch.destination().filter(|_| self.plan.send) else {
+            return self.player = None;
+        };
+        let (sockets, stats) = (&self.sockets, &mut self.stats);
+        let mut send = |bytes: &[u8]| send_rtp(&sockets.rtp, bytes, destination, stats);
+        if !player.play(now, &mut self.outgoing, &mut send) {
+            self.player = None;
+        }
+    }
+}
