@@ -17,6 +17,7 @@ mod g722;
 mod jitter_buffer;
 mod opus;
 mod resample;
+mod telephone_event;
 
 // Its counters tell what a thread has allocated; it is the daemon's own allocator.
 #[global_allocator]

@@ -11,6 +11,7 @@ mod repacketiser;
 pub mod rtcp;
 mod sequence;
 mod stats;
+pub mod telephone_event;
 
 pub use framing::{JOINED_MAX, PacketTime, Packing, RECEIVABLE_MS};
 pub use jitter_buffer::{Delay, HELD_MAX, JitterBuffer, PAYLOAD_MAX, Play, Unplayed};
