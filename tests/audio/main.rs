@@ -12,12 +12,14 @@ mod measure;
 
 mod codecs;
 mod concealment;
+mod dtmf;
 mod g711;
 mod g722;
 mod jitter_buffer;
 mod opus;
 mod resample;
 mod telephone_event;
+mod tone;
 
 // Its counters tell what a thread has allocated; it is the daemon's own allocator.
 #[global_allocator]

@@ -5,15 +5,19 @@
 
 mod codec;
 mod conceal;
+mod dtmf;
 mod g711;
 mod g722;
 mod l16;
 mod opus;
 mod resample;
+mod tone;
 
 pub use codec::{AudioError, Codec, Decoder, Encoder, PAYLOAD_MS_MAX, SAMPLES_MAX};
+pub use dtmf::{DtmfDetector, DtmfGenerator, Heard};
 pub use opus::{OPUS_BIT_RATE, OPUS_COMPLEXITY, OPUS_LOSS_PERCENT, OPUS_PACKET_MAX};
 pub use resample::Resampler;
+pub use tone::{Country, Signal, Sound, Tone, TonePlayer};
 
 /// The nearest sample: what is too loud is cut off, not wrapped.
 fn saturate(value: i32) -> i16 {
