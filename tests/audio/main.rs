@@ -16,6 +16,7 @@ mod dtmf;
 mod g711;
 mod g722;
 mod jitter_buffer;
+mod mix;
 mod opus;
 mod resample;
 mod telephone_event;
