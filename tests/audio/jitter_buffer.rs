@@ -226,6 +226,26 @@ fn timestamps_that_count_anew_are_followed() {
     }
 }
 
+/// Jumps of days with every packet, one way or both, for an hour: nothing overflows, and
+/// each packet is played.
+#[test]
+fn timestamps_that_run_wild_are_played() {
+    for clock_rate in [1, 8_000] {
+        for step in [0x7fff_ffff_u32, 0x8000_0001, 0x4000_0000] {
+            let mut buffer = JitterBuffer::new(clock_rate, Delay::default());
+            let mut played = 0;
+            for n in 0..20_000_u32 {
+                let now = Instant::from_millis(u64::from(n) * 20);
+                buffer.insert(now, &header(n as u16, n.wrapping_mul(step)), &[1; 20]);
+                while buffer.pop(now).is_some() {
+                    played += 1;
+                }
+            }
+            assert_eq!(played, 20_000, "{clock_rate} {step:#x}");
+        }
+    }
+}
+
 /// A network that has become slower for good: a fifth of a second is lost, not the call.
 #[test]
 fn a_slower_way_is_accepted() {

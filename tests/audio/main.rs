@@ -12,11 +12,15 @@ mod measure;
 
 mod codecs;
 mod concealment;
+mod dtmf;
 mod g711;
 mod g722;
 mod jitter_buffer;
+mod mix;
 mod opus;
 mod resample;
+mod telephone_event;
+mod tone;
 
 // Its counters tell what a thread has allocated; it is the daemon's own allocator.
 #[global_allocator]

@@ -2,6 +2,10 @@
 
 use std::f64::consts::TAU;
 
+/// The power of the loudest sine (ITU-T G.711 §4).
+#[expect(clippy::approx_constant, reason = "it is no pi")]
+pub const FULL_SCALE_DBM0: f64 = 3.14;
+
 /// A tone of `hertz` at `rate` samples a second, `level` being its amplitude.
 pub fn tone(hertz: f64, rate: u32, level: f64, samples: usize) -> Vec<i16> {
     let step = TAU * hertz / f64::from(rate);

@@ -4,16 +4,26 @@
 //! Samples are `i16`, mono, at the rate that [`Codec::sample_rate`] says.
 
 mod codec;
+mod comfort_noise;
 mod conceal;
+mod dtmf;
 mod g711;
 mod g722;
 mod l16;
+mod level;
+mod mix;
 mod opus;
 mod resample;
+mod tone;
 
 pub use codec::{AudioError, Codec, Decoder, Encoder, PAYLOAD_MS_MAX, SAMPLES_MAX};
+pub use comfort_noise::{ComfortNoise, NoiseLevel, read_comfort_noise, write_comfort_noise};
+pub use dtmf::{DtmfDetector, DtmfGenerator, Heard};
+pub use level::{Level, SILENT_DBOV, Silence};
+pub use mix::Mix;
 pub use opus::{OPUS_BIT_RATE, OPUS_COMPLEXITY, OPUS_LOSS_PERCENT, OPUS_PACKET_MAX};
 pub use resample::Resampler;
+pub use tone::{Country, Signal, Sound, Tone, TonePlayer};
 
 /// The nearest sample: what is too loud is cut off, not wrapped.
 fn saturate(value: i32) -> i16 {

@@ -13,6 +13,7 @@ mod repacketiser;
 pub mod rtcp;
 mod sequence;
 mod stats;
+pub mod telephone_event;
 
 pub use clip::{CLIP_PACKET_MS, Clip};
 pub use converter::{Conversion, Converter, Digits};

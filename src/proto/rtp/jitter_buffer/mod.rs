@@ -301,11 +301,12 @@ impl JitterBuffer {
         let is_newest = is_audio && number == source.sequence.extended_max();
         let ticks = source.count_on(header.timestamp, is_newest);
         let is_over = source.played.is_some_and(|(played, _)| !is_after(number, played));
-        let is_too_late = is_audio && !self.measure(now, ticks, silence, is_over);
-        if is_over || is_too_late {
+        let placed =
+            if is_audio { self.measure(now, ticks, silence, is_over) } else { Some(ticks) };
+        let Some(ticks) = placed.filter(|_| !is_over) else {
             self.unplayed.late += u64::from(is_audio);
             return;
-        }
+        };
         if self.held.len() >= HELD_MAX {
             self.skip();
         }
@@ -320,20 +321,17 @@ impl JitterBuffer {
         }
     }
 
-    /// Lets a packet tell how late packets come, and moves the delay. `false` if it comes
-    /// too late for any.
-    fn measure(&mut self, now: Instant, ticks: i64, silence: i64, is_over: bool) -> bool {
-        let transit = micros(now) - self.media_time(ticks);
+    /// Lets a packet tell how late packets come, and moves the delay. Gives its ticks, or
+    /// `None` if it comes too late for any delay.
+    fn measure(&mut self, now: Instant, ticks: i64, silence: i64, is_over: bool) -> Option<i64> {
+        let transit = micros(now).saturating_sub(self.media_time(ticks));
         let (least, most) = self.bounds();
-        let Some(source) = &mut self.source else { return false };
-        let late = transit - source.lateness.least();
+        let source = self.source.as_mut()?;
+        let late = transit.saturating_sub(source.lateness.least());
         if late > most || late < -JUMP_US {
             let since = *source.too_late_since.get_or_insert(now);
-            let is_wrong = late.abs() > JUMP_US || now.since(since) >= TOO_LATE;
-            if is_wrong && !is_over {
-                self.follow(now, ticks, transit);
-            }
-            return is_wrong;
+            let is_wrong = late.saturating_abs() > JUMP_US || now.since(since) >= TOO_LATE;
+            return (is_wrong && !is_over).then(|| self.follow(now, ticks));
         }
         source.too_late_since = None;
         source.lateness.packet(now, transit);
@@ -359,19 +357,26 @@ impl JitterBuffer {
         if is_adaptive && !is_over && transit > source.offset + IGNORED_US {
             source.offset = transit;
         }
-        true
+        Some(ticks)
     }
 
     /// Takes the clock of a packet for the right one: its timestamps count anew, or the
     /// network has become slower for good.
-    fn follow(&mut self, now: Instant, ticks: i64, transit: i64) {
+    /// Gives the packet's ticks, counted on from its timestamp, so that no row of jumps
+    /// leads beyond what can be counted.
+    fn follow(&mut self, now: Instant, ticks: i64) -> i64 {
         self.clear();
         let (least, _) = self.bounds();
-        let Some(source) = &mut self.source else { return };
-        source.lateness.restart(now, transit);
-        source.offset = transit + least;
-        source.too_late_since = None;
-        source.played = source.played.map(|(number, _)| (number, ticks));
+        let anew = ticks & i64::from(u32::MAX);
+        let transit = micros(now).saturating_sub(self.media_time(anew));
+        if let Some(source) = &mut self.source {
+            source.newest.1 = source.newest.1.saturating_sub(ticks - anew);
+            source.lateness.restart(now, transit);
+            source.offset = transit + least;
+            source.too_late_since = None;
+            source.played = source.played.map(|(number, _)| (number, anew));
+        }
+        anew
     }
 
     /// Sees to it that nothing is held for longer than the most.
