@@ -5,6 +5,7 @@ pub mod network;
 pub mod rtp;
 pub mod sdp;
 pub mod sip;
+pub mod srtp;
 pub mod stir;
 pub mod time;
 pub mod token;
