@@ -8,6 +8,7 @@ use super::protect::list;
 use super::settings::{Settings, quoted};
 use super::source::{Marked, Report, Wrong};
 use crate::edge::sip_io::tls::Tls;
+use crate::switch::snapshot::{PeerAddress, SrtpPolicy, Transport, TrunkMode};
 
 type Key = Item<Settings>;
 
@@ -60,6 +61,38 @@ fn file(text: Marked<&str>) -> Result<String, Wrong> {
 
 pub(super) fn optional(text: Marked<&str>) -> Result<Option<String>, Wrong> {
     if text.value.is_empty() { Ok(None) } else { file(text).map(Some) }
+}
+
+/// Warns of peers whose audio must be encrypted, and whose keys anybody on the way can read.
+pub(super) fn check(report: &mut Report, drafts: &Drafts) {
+    let listens = drafts.settings.sip.listen.iter().any(|listen| listen.transport.is_secure());
+    let mut warn = |what: String, at, help: &str| {
+        let message =
+            format!("{what} must encrypt its audio, and the keys would cross in the clear");
+        report.warn(at, Wrong::new("clear-keys", message).help(help));
+    };
+    let required = |srtp: &Option<Marked<SrtpPolicy>>| {
+        srtp.as_ref().filter(|srtp| srtp.value == SrtpPolicy::Required).map(|srtp| srtp.at)
+    };
+    for phone in drafts.phones.iter().filter(|_| !listens) {
+        if let (Some(at), Some(extension)) = (required(&phone.srtp), &phone.extension) {
+            let what = format!("phone `{}`", extension.value);
+            warn(what, at, "add a listener of tls to [sip], and let the phone register by it");
+        }
+    }
+    for trunk in &drafts.trunks {
+        let (Some(at), Some(name), Some(mode)) = (required(&trunk.srtp), &trunk.name, &trunk.mode)
+        else {
+            continue;
+        };
+        let is_by_tls = |peer: &Marked<PeerAddress>| peer.value.transport == Some(Transport::Tls);
+        let mut places = trunk.peers.iter().chain(&trunk.registrar);
+        let is_private =
+            if mode.value == TrunkMode::Account { listens } else { places.all(is_by_tls) };
+        if !is_private {
+            warn(format!("trunk `{}`", name.value), at, "write its peers as \"tls:host\"");
+        }
+    }
 }
 
 /// Reads the files; what is wrong with them is an error at the key that names them. Without them a daemon that

@@ -17,17 +17,16 @@ impl History {
     /// The index that a sequence number most likely stands for; the first one is of the first round.
     pub(super) fn estimate(&self, sequence: u16) -> u64 {
         let Some(newest) = self.newest else { return sequence.into() };
-        let (round, last) = (newest >> 16, i64::from(newest as u16));
-        let step = i64::from(sequence) - last;
-        let round = if step > 0x8000 {
+        let (round, last, sequence_wide) = (newest >> 16, newest & 0xffff, u64::from(sequence));
+        let round = if sequence_wide > last + 0x8000 {
             // Of the round before, if there was one.
             round.saturating_sub(1)
-        } else if step < -0x8000 {
+        } else if sequence_wide + 0x8000 < last {
             round + 1
         } else {
             round
         };
-        round << 16 | u64::from(sequence)
+        round << 16 | sequence_wide
     }
 
     /// Whether an index has not been there, and is not too old to tell.

@@ -16,6 +16,7 @@ mod leg;
 mod lines;
 mod modify;
 mod output;
+mod protect;
 mod redirect;
 mod refusal;
 mod replace;
@@ -278,6 +279,7 @@ impl Call {
             Input::MediaClosed(stats) => {
                 self.media = Media::Closed;
                 self.stats = Some(stats);
+                self.note_unauthentic(now);
             }
             Input::Reported { leg, text } => {
                 let found = self.legs().find(|(_, known)| known.key() == leg);

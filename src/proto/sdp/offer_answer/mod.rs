@@ -8,12 +8,15 @@ mod answer;
 mod offer;
 mod plan;
 mod refusal;
+mod security;
 
 pub use plan::{MediaAddress, StreamPlan};
 pub use refusal::SdpRefusal;
+pub use security::SrtpPolicy;
 
 use super::attribute::{Direction, RtcpAttribute};
 use super::codec_match::Format;
+use super::crypto::Crypto;
 use super::media::{Media, MediaKind};
 use super::session::{Connection, Origin, Sdp};
 
@@ -38,6 +41,8 @@ pub struct Negotiator {
     agreed: Option<Agreed>,
     /// Names of the codecs that offers are made of; all if empty.
     offered_codecs: Vec<String>,
+    /// Whether and how its audio is encrypted; `None` is never.
+    security: Option<security::Security>,
 }
 
 /// The latest offer and whether it has had its answer. It is kept after that,
@@ -147,6 +152,7 @@ impl Negotiator {
             exchange: None,
             agreed: None,
             offered_codecs: Vec::new(),
+            security: None,
         }
     }
 
@@ -275,6 +281,7 @@ struct AudioSection<'a> {
     direction: Direction,
     ptime_ms: Option<u32>,
     maxptime_ms: Option<u32>,
+    crypto: Vec<Crypto>,
 }
 
 impl AudioSection<'_> {
@@ -285,6 +292,7 @@ impl AudioSection<'_> {
         media.ptime_ms = self.ptime_ms;
         media.maxptime_ms = self.maxptime_ms;
         media.rtcp = self.at.rtcp_attribute();
+        media.crypto = self.crypto;
         media
     }
 }
