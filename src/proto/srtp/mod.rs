@@ -240,5 +240,32 @@ fn header_len(packet: &[u8]) -> Option<usize> {
     (packet.len() >= length).then_some(length)
 }
 
+/// Runs one hostile datagram through everything that opens and seals: for fuzzing.
+pub fn fuzz_srtp(datagram: &[u8]) {
+    for suite in Suite::ALL {
+        let key = |byte| MasterKey::cut(suite, &[byte; MATERIAL_MAX]);
+        let (send, receive) = (key(1), key(2));
+        let keys = |send: &MasterKey, receive: &MasterKey| {
+            let (send, receive) = (send.clone(), receive.clone());
+            Protection::Keyed(Box::new(Keys { send, receive, receive_lifetime: LIFETIME_MAX }))
+        };
+        let (mut near, mut far) = (GuardedLeg::default(), GuardedLeg::default());
+        near.set(&keys(&send, &receive));
+        far.set(&keys(&receive, &send));
+        debug_assert!(near.open_rtp(&mut datagram.to_vec()).is_err(), "nobody knows the key");
+        debug_assert!(near.open_rtcp(&mut datagram.to_vec()).is_err(), "nobody knows the key");
+        if let Some(sealed) = near.seal_rtp(datagram) {
+            let mut sealed = sealed.to_vec();
+            debug_assert_eq!(far.open_rtp(&mut sealed), Ok(datagram.len()));
+            debug_assert_eq!(sealed.get(..datagram.len()), Some(datagram));
+        }
+        if let Some(sealed) = near.seal_rtcp(datagram) {
+            let mut sealed = sealed.to_vec();
+            debug_assert_eq!(far.open_rtcp(&mut sealed), Ok(datagram.len()));
+            debug_assert_eq!(sealed.get(..datagram.len()), Some(datagram));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;
