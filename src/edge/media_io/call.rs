@@ -222,7 +222,9 @@ impl Leg {
             self.latch.arm(now, plan.remote_rtp);
         }
         self.rtcp_latch.arm(plan.remote_rtcp);
-        self.guard.set(&plan.protection);
+        if self.guard.set(&plan.protection) {
+            self.outgoing.begin_under_new_key();
+        }
         self.latch.vouch(!self.guard.is_clear());
         self.plan = plan;
         self.is_set = true;

@@ -42,13 +42,14 @@ enum Way {
 
 impl GuardedLeg {
     /// Takes what has been agreed. A key that is in use stays with all it knows, so that a hold, a resume and a
-    /// refresh change nothing (RFC 3711 §3.2.3).
-    pub fn set(&mut self, protection: &Protection) {
+    /// refresh change nothing (RFC 3711 §3.2.3). `true`: what is sent from now on is under a key that nothing was sent
+    /// under before, so whoever has it counts from round zero.
+    pub fn set(&mut self, protection: &Protection) -> bool {
         let keys = match protection {
             Protection::Clear | Protection::Pending => {
                 let is_pending = *protection == Protection::Pending;
                 self.state = if is_pending { State::Pending } else { State::Clear };
-                return;
+                return false;
             }
             Protection::Keyed(keys) => keys,
         };
@@ -56,7 +57,8 @@ impl GuardedLeg {
         if self.room.is_empty() {
             self.room = vec![0; GUARDED_MAX];
         }
-        match self.senders.iter().position(|sender| *sender.key() == keys.send) {
+        let known = self.senders.iter().position(|sender| *sender.key() == keys.send);
+        match known {
             Some(at) => {
                 let sender = self.senders.remove(at);
                 self.senders.push(sender);
@@ -69,12 +71,12 @@ impl GuardedLeg {
             }
         }
         let is = |receiver: &Receiver| *receiver.key() == keys.receive;
-        if self.receiver.as_ref().is_some_and(is) {
-            return;
+        if !self.receiver.as_ref().is_some_and(is) {
+            let back = self.previous.take().filter(is);
+            let next = back.unwrap_or_else(|| Receiver::new(&keys.receive, keys.receive_lifetime));
+            self.previous = self.receiver.replace(next);
         }
-        let back = self.previous.take().filter(is);
-        let next = back.unwrap_or_else(|| Receiver::new(&keys.receive, keys.receive_lifetime));
-        self.previous = self.receiver.replace(next);
+        known.is_none()
     }
 
     /// Whether packets pass as they are.

@@ -47,7 +47,7 @@ impl Receiver {
         let (ssrc, sequence) = split_header(packet).ok_or(Rejected::Malformed)?;
         let header_len = header_len(packet).ok_or(Rejected::Malformed)?;
         let mut source = self.source(ssrc);
-        let index = source.rtp.estimate(sequence);
+        let index = source.rtp.estimate(sequence).ok_or(Rejected::Replayed)?;
         if !source.rtp.is_fresh(index) {
             return Err(Rejected::Replayed);
         }

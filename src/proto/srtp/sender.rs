@@ -48,7 +48,7 @@ impl Sender {
             self.ssrc = Some(ssrc);
             self.sent = History::default();
         }
-        let index = self.sent.estimate(sequence);
+        let index = self.sent.estimate(sequence)?;
         if !self.sent.is_fresh(index) || index >= LIFETIME_MAX {
             return None;
         }

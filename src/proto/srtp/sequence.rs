@@ -14,19 +14,19 @@ pub(super) struct History {
 }
 
 impl History {
-    /// The index that a sequence number most likely stands for; the first one is of the first round.
-    pub(super) fn estimate(&self, sequence: u16) -> u64 {
-        let Some(newest) = self.newest else { return sequence.into() };
+    /// The index that a sequence number most likely stands for; the first one is of the first round. `None`: it is of a
+    /// round before that, which nobody under this key has seen.
+    pub(super) fn estimate(&self, sequence: u16) -> Option<u64> {
+        let Some(newest) = self.newest else { return Some(sequence.into()) };
         let (round, last, sequence_wide) = (newest >> 16, newest & 0xffff, u64::from(sequence));
         let round = if sequence_wide > last + 0x8000 {
-            // Of the round before, if there was one.
-            round.saturating_sub(1)
+            round.checked_sub(1)?
         } else if sequence_wide + 0x8000 < last {
             round + 1
         } else {
             round
         };
-        round << 16 | sequence_wide
+        Some(round << 16 | sequence_wide)
     }
 
     /// Whether an index has not been there, and is not too old to tell.
