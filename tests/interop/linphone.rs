@@ -382,3 +382,21 @@ fn row_154_a_plain_linphone_is_connected_with_one_that_must_encrypt() {
     assert_hears(&mut carol, 660.0, 3.0);
     office.daemon.assert_healthy();
 }
+
+/// Row 154: keys beside RTP/AVP (RFC 8643) do no harm to a client that knows them only beside RTP/SAVP.
+#[test]
+fn row_154_a_linphone_that_passes_keys_over_talks_all_the_same() {
+    let office = Office::open();
+    let mut bob = Linphone::start(&office, SECRETS[1], 660.0, &["-a"], "media_encryption=srtp");
+    office.wait_for_registration(SECRETS[1].0);
+    let mut alice = office.client(SECRETS[0], 440.0, &[]);
+    alice.order("call sip:1002@localhost");
+    office.wait_for_talk(1);
+    office.listen_for(4.0);
+    alice.order("terminate");
+    office.daemon.wait_for_records(1);
+    assert_hears(&mut bob, 440.0, 3.0);
+    assert_hears(&mut alice, 660.0, 3.0);
+    assert!(bob.log().contains("a=crypto:4 AEAD_AES_256_GCM"), "it was offered keys by TLS");
+    office.daemon.assert_healthy();
+}
