@@ -305,6 +305,18 @@ fn refused(media: &Media) -> Media {
     kept
 }
 
+/// A description of the peer's in which the stream that we take part in is the only live audio: what crosses is its
+/// codecs, where a phone offers one stream with keys and one without.
+fn with_one_audio(mut sdp: Sdp, audio: usize) -> Sdp {
+    let others = sdp
+        .media
+        .iter_mut()
+        .enumerate()
+        .filter(|(index, media)| *index != audio && media.is_audio());
+    others.for_each(|(_, media)| media.port = 0);
+    sdp
+}
+
 /// The formats of a stream that may cross to the other leg.
 fn relayable(media: &Media) -> Vec<Format> {
     let mut formats = media.rtp_formats();

@@ -6,7 +6,7 @@ use super::super::media::Media;
 use super::super::session::Sdp;
 use super::{
     Agreed, AudioSection, Exchange, Hold, MediaAddress, Negotiator, OfferSide, PeerOffer,
-    SdpRefusal, has_speech, refused, relayable,
+    SdpRefusal, has_speech, refused, relayable, with_one_audio,
 };
 
 impl Negotiator {
@@ -29,6 +29,7 @@ impl Negotiator {
         self.exchange =
             Some(Exchange { side: OfferSide::Peer, offer: sdp.clone(), audio, is_answered: false });
         let hold = Hold::of(direction);
+        let sdp = with_one_audio(sdp, audio);
         Ok(PeerOffer { sdp, audio, direction, hold, is_refresh, contradicts_version })
     }
 

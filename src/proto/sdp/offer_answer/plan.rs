@@ -7,7 +7,7 @@ use super::super::codec_match::Format;
 use super::super::media::Media;
 use super::super::session::{Connection, Sdp};
 use super::security::protection;
-use super::{Agreed, Negotiator, OfferSide, relayable};
+use super::{Agreed, Negotiator, OfferSide, relayable, with_one_audio};
 use crate::proto::srtp::Protection;
 
 /// Where we want a stream's packets.
@@ -67,7 +67,7 @@ impl Negotiator {
     #[must_use]
     pub fn agreed_remote(&self) -> Option<Sdp> {
         let agreed = self.agreed.as_ref()?;
-        let mut sdp = agreed.remote.clone();
+        let mut sdp = with_one_audio(agreed.remote.clone(), agreed.audio);
         let formats = agreed_plan(agreed).send_formats;
         sdp.media.get_mut(agreed.audio)?.set_rtp_formats(&formats);
         Some(sdp)

@@ -138,11 +138,13 @@ fn row_154_of_two_streams_the_one_with_keys_is_taken() {
     ] {
         for (policy, taken) in [(SrtpPolicy::Optional, at), (SrtpPolicy::Off, 1 - at)] {
             let mut leg = leg(policy, false);
-            assert_eq!(leg.offer_from_peer(&body(1, &rest)).unwrap().audio, taken, "{rest}");
+            let offer = leg.offer_from_peer(&body(1, &rest)).unwrap();
+            assert_eq!((offer.audio, offer.sdp.audio_index()), (taken, Some(taken)), "{rest}");
             let answer = Sdp::parse(&leg.answer_to_peer(&plain(), AT).unwrap()).unwrap();
             let ports: Vec<bool> = answer.media.iter().map(|media| media.port != 0).collect();
             assert_eq!(ports, [taken == 0, taken == 1]);
             assert_eq!(answer.audio_index(), Some(taken));
+            assert_eq!(leg.agreed_remote().unwrap().audio_index(), Some(taken));
         }
     }
 }
