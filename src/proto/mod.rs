@@ -7,6 +7,7 @@ pub mod recording;
 pub mod rtp;
 pub mod sdp;
 pub mod sip;
+pub mod srtp;
 pub mod stir;
 pub mod time;
 pub mod token;

@@ -107,6 +107,10 @@ catalogue! {
     TOO_WIDE = "too_wide", 440, 25, Network, false, "the call may not fork as widely as this";
     /// No codec that both sides speak.
     NO_COMMON_CODEC = "no_common_codec", 488, 88, Caller, false, "no codec that both sides speak";
+    /// The audio of a peer must be encrypted, and it has none that is.
+    SRTP_REQUIRED = "srtp_required", 488, 88, Network, false, "audio must be encrypted, and a side has it in the clear";
+    /// A peer wants encrypted audio of a kind that is not spoken here, or that it is not to have.
+    SRTP_UNUSABLE = "srtp_unusable", 488, 88, Network, false, "a side has encrypted audio that cannot be had here";
     /// The far end answered 5xx.
     PEER_ERROR = "peer_error", 502, 41, Network, true, "the far end failed";
     /// The far end is overloaded (503).

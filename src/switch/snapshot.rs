@@ -10,6 +10,7 @@ use std::time::Duration;
 use regex::Regex;
 
 use crate::proto::network::Network;
+pub use crate::proto::sdp::SrtpPolicy;
 use crate::proto::sip::auth::digest::Algorithm;
 use crate::proto::sip::locals::private_networks;
 use crate::proto::sip::session::Refreshing;
@@ -278,6 +279,8 @@ pub struct Phone {
     pub location: Vec<(String, String)>,
     /// Who may make it answer by itself: extensions, and `trunk:` with a trunk's name.
     pub auto_answer_for: Vec<String>,
+    /// Whether its audio is encrypted.
+    pub srtp: SrtpPolicy,
 }
 
 /// How a trunk and we know each other.
@@ -378,6 +381,8 @@ pub struct Trunk {
     pub stir_out: bool,
     /// How numbers and identities are written for it and read from it, and whose word counts.
     pub dialect: Dialect,
+    /// Whether its audio is encrypted.
+    pub srtp: SrtpPolicy,
     /// The profile that it follows.
     pub profile: Option<String>,
     /// Its keys that are written somewhere, and whether the profile has them; the others are defaults.
@@ -514,6 +519,18 @@ impl Snapshot {
                 self.phone(extension).map(|phone| phone.reliable)
             }
             Origin::Trunk(name) => self.trunk(name).map(|trunk| trunk.reliable),
+        };
+        found.unwrap_or_default()
+    }
+
+    /// Whether audio is encrypted on a leg to this peer.
+    #[must_use]
+    pub fn srtp_for(&self, peer: &Origin) -> SrtpPolicy {
+        let found = match peer {
+            Origin::Phone(extension) | Origin::Operator(extension) => {
+                self.phone(extension).map(|phone| phone.srtp)
+            }
+            Origin::Trunk(name) => self.trunk(name).map(|trunk| trunk.srtp),
         };
         found.unwrap_or_default()
     }

@@ -186,6 +186,26 @@ fn two_baresip_clients_hear_each_other_without_gaps() {
 /// Rows 41, 43: both register by TLS, check our certificate, and are called on the connections that they made.
 #[test]
 fn two_baresip_clients_talk_by_tls() {
+    talk_by_tls("", ["", ""]);
+}
+
+/// Row 154: by TLS a client is offered keys beside RTP/AVP (RFC 8643), and takes them if it can.
+#[test]
+fn row_154_a_baresip_client_is_offered_keys_by_tls() {
+    let suite = "AES_CM_128_HMAC_SHA1_80";
+    talk_by_tls(";mediaenc=srtp", [suite, suite]);
+}
+
+/// What each leg of the only record was encrypted by.
+fn suites(daemon: &Daemon) -> Vec<String> {
+    let records = daemon.wait_for_records(1);
+    let id = records[0]["call"].as_str().unwrap_or_default().to_owned();
+    let shown = daemon.ask(&["call", "show", &id]);
+    let legs = shown["legs"].as_array().cloned().unwrap_or_default();
+    legs.iter().map(|leg| leg["srtp"].as_str().unwrap_or("?").to_owned()).collect()
+}
+
+fn talk_by_tls(encryption: &str, expected: [&str; 2]) {
     let authority = Authority::new();
     let (port, tls) = (free_port(), free_port());
     let folder = std::env::temp_dir().join(format!("tandem-baresip-{}-{tls}", std::process::id()));
@@ -196,16 +216,18 @@ fn two_baresip_clients_talk_by_tls() {
     let listen = [format!("udp:127.0.0.1:{port}"), format!("tls:127.0.0.1:{tls}")];
     let text = format!("[tls]\ncertificates = [\"{}\"]\n", certificate.display());
     let daemon = Daemon::listening(programs(), port, &listen, &[("tandem.toml", &text)]);
-    let settings = format!("sip_cafile {}\nsip_verify_server yes\n", ca.display());
+    let settings = format!("sip_cafile {}\nsip_verify_server yes\nmodule srtp.so\n", ca.display());
     let way = Way { transport: ";transport=tls", settings: &settings, ..Way::plain(tls) };
     let start =
         |who, tone, account: &str, command| start_by(&way, &daemon, who, tone, account, command);
-    let bob = start(SECRETS[1], (660.0, STAYS + 6), "answermode=auto", None);
+    let account = |mode: &str| format!("answermode={mode}{encryption}");
+    let bob = start(SECRETS[1], (660.0, STAYS + 6), &account("auto"), None);
     daemon.wait_for("1002 to register", |daemon| daemon.ask(&["status"])["phones_registered"] == 1);
     assert_eq!(daemon.ask(&["phones"])[1]["contacts"][0]["transport"], "tls");
     let dial = format!("/dial sip:1002@127.0.0.1:{tls};transport=tls");
-    let alice = start(SECRETS[0], (440.0, STAYS), "answermode=manual", Some(&dial));
+    let alice = start(SECRETS[0], (440.0, STAYS), &account("manual"), Some(&dial));
     assert_talked(&daemon, alice, bob);
+    assert_eq!(suites(&daemon), expected);
     std::fs::remove_dir_all(folder).unwrap();
 }
 
@@ -246,4 +268,38 @@ fn a_baresip_client_hands_its_call_to_a_third_one() {
     }
     assert!(tone::listen(&by_bob, 440.0).seconds > 1.0, "it heard 1001 before");
     daemon.assert_healthy();
+}
+
+/// Row 154: clients that insist on SRTP, or would like it, or have none, all hear each other.
+#[test]
+fn row_154_a_baresip_client_that_encrypts_talks_to_any_other() {
+    let third = ("1003", "plover-Q2w8e-elm");
+    let phone = format!(
+        "[[phone]]\nextension = \"{}\"\nsecret = \"{}\"\nsrtp = \"required\"\n",
+        third.0, third.1
+    );
+    let suite = "AES_CM_128_HMAC_SHA1_80";
+    for (caller, called, callee, expected) in [
+        ("srtp-mand", "", SECRETS[1], [suite, ""]),
+        ("srtp", "", SECRETS[1], [suite, ""]),
+        ("", "srtp-mand", third, ["", suite]),
+        ("srtp-mand", "srtp-mand", third, [suite, suite]),
+    ] {
+        let daemon = Daemon::start(programs(), &[("phones.toml", &phone)]);
+        let way = Way { settings: "module srtp.so\n", ..Way::plain(daemon.port) };
+        let account = |mode: &str, word: &str| {
+            let enc = if word.is_empty() { String::new() } else { format!(";mediaenc={word}") };
+            format!("answermode={mode}{enc}")
+        };
+        let waits = account("auto", called);
+        let bob = start_by(&way, &daemon, callee, (660.0, STAYS + 6), &waits, None);
+        daemon.wait_for("the called one to register", |daemon| {
+            daemon.ask(&["status"])["phones_registered"] == 1
+        });
+        let dial = format!("/dial sip:{}@127.0.0.1:{}", callee.0, daemon.port);
+        let calls = account("manual", caller);
+        let alice = start_by(&way, &daemon, SECRETS[0], (440.0, STAYS), &calls, Some(&dial));
+        assert_talked(&daemon, alice, bob);
+        assert_eq!(suites(&daemon), expected, "{caller} {called}");
+    }
 }

@@ -27,6 +27,11 @@ struct Office {
 
 impl Office {
     fn open() -> Self {
+        Self::with_third("")
+    }
+
+    /// The same with a further line for the third phone.
+    fn with_third(line: &str) -> Self {
         let authority = Authority::new();
         let (port, tls) = (free_port(), free_port());
         let folder =
@@ -37,7 +42,8 @@ impl Office {
         std::fs::write(folder.join("ca.pem"), &authority.pem).unwrap();
         let listen = [format!("udp:127.0.0.1:{port}"), format!("tls:127.0.0.1:{tls}")];
         let (extension, secret) = THIRD;
-        let phone = format!("[[phone]]\nextension = \"{extension}\"\nsecret = \"{secret}\"\n");
+        let phone =
+            format!("[[phone]]\nextension = \"{extension}\"\nsecret = \"{secret}\"\n{line}\n");
         let text = format!(
             "realm = \"localhost\"\n[tls]\ncertificates = [\"{}\"]\n[recording]\ncalls = \"all\"\nfree_min_mb = 0\n",
             certificate.display()
@@ -288,19 +294,126 @@ fn a_linphone_connects_another_with_one_that_rings() {
     office.daemon.assert_healthy();
 }
 
-/// A client that insists on SRTP is refused with words for it, and nothing is left; one that does not insist talks.
+/// A client that insists on SRTP, in its own offers and in those of others.
+const INSISTS: &str = "media_encryption=srtp\nmedia_encryption_mandatory=1";
+
+/// What each leg of a record was encrypted by, in the order of the legs.
+fn suites(record: &Value) -> Vec<String> {
+    let legs = record["legs"].as_array().cloned().unwrap_or_default();
+    legs.iter().map(|leg| leg["srtp"].as_str().unwrap_or("?").to_owned()).collect()
+}
+
+/// Row 154: a client that insists on SRTP is heard by one that has none, and hears it, by each suite that this client has.
 #[test]
-fn a_linphone_that_insists_on_srtp_is_refused() {
-    let office = Office::open();
-    let _bob = office.client(SECRETS[1], 660.0, &["-a"]);
-    let settings = "media_encryption=srtp\nmedia_encryption_mandatory=1";
-    let mut alice = Linphone::start(&office, SECRETS[0], 440.0, &[], settings);
-    office.wait_for_registration(SECRETS[0].0);
-    alice.order("call sip:1002@localhost");
+fn row_154_a_linphone_that_insists_on_srtp_is_taken() {
+    for suite in ["AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32"] {
+        let office = Office::open();
+        let mut bob = office.client(SECRETS[1], 660.0, &["-a"]);
+        let settings = format!("{INSISTS}\nsrtp_crypto_suites={suite}");
+        let mut alice = Linphone::start(&office, SECRETS[0], 440.0, &[], &settings);
+        office.wait_for_registration(SECRETS[0].0);
+        alice.order("call sip:1002@localhost");
+        let live = office.wait_for_talk(1);
+        let id = live[0]["id"].as_str().unwrap_or_default().to_owned();
+        let shown = office.daemon.ask(&["call", "show", &id]);
+        assert_eq!(suites(&shown), [suite, ""], "{shown}");
+        office.listen_for(4.0);
+        alice.order("terminate");
+        let records = office.daemon.wait_for_records(1);
+        assert_eq!(records[0]["cause"], "normal", "{records:?}");
+        assert_hears(&mut bob, 440.0, 3.0);
+        assert_hears(&mut alice, 660.0, 3.0);
+        assert!(alice.log().contains("RTP/SAVP"), "{}", alice.log());
+        assert!(!bob.log().contains("RTP/SAVP"), "{}", bob.log());
+        office.daemon.assert_healthy();
+    }
+}
+
+/// Rows 153, 154: who must encrypt is called with keys, holds and is held, and both tones go on afterwards.
+#[test]
+fn row_153_a_linphone_that_must_encrypt_is_held_and_resumed() {
+    let office = Office::with_third("srtp = \"required\"");
+    let mut carol = Linphone::start(&office, THIRD, 880.0, &["-a"], INSISTS);
+    office.wait_for_registration(THIRD.0);
+    let mut alice = office.client(SECRETS[0], 440.0, &[]);
+    alice.order("call sip:1003@localhost");
+    office.wait_for_talk(1);
+    office.listen_for(2.0);
+    for (who, first, then) in [(0, "pause 1", "resume 1"), (1, "pause 1", "resume 1")] {
+        let client = if who == 0 { &mut alice } else { &mut carol };
+        client.order(first);
+        let is = |word: &'static str| {
+            move |daemon: &Daemon| daemon.ask(&["calls"]).to_string().contains(word)
+        };
+        office.daemon.wait_for("the hold", is("hold"));
+        // It resumes no call whose hold is not answered yet.
+        office.listen_for(1.0);
+        client.order(then);
+        office.daemon.wait_for("the resume", is("talk"));
+        office.listen_for(2.0);
+    }
+    alice.order("terminate");
     let records = office.daemon.wait_for_records(1);
-    assert_eq!(records[0]["cause"], "no_common_codec", "{records:?}\n{}", alice.log());
-    alice.quit();
-    assert!(alice.log().contains("RTP/SAVP"), "{}", alice.log());
-    assert!(alice.log().contains("SIP/2.0 488"), "{}", alice.log());
+    assert_eq!(records[0]["cause"], "normal", "{records:?}");
+    let id = records[0]["call"].as_str().unwrap_or_default().to_owned();
+    let shown = office.daemon.ask(&["call", "show", &id]);
+    assert_eq!(suites(&shown), ["", "AES_CM_128_HMAC_SHA1_80"], "{shown}");
+    for (who, frequency) in [(&mut carol, 440.0), (&mut alice, 880.0)] {
+        let heard = tone::listen(&who.heard(), frequency);
+        assert!(heard.seconds > 4.5, "{frequency} Hz: {heard:?}\n{}", who.log());
+    }
+    assert_eq!(unauthentic(&shown), 0, "{shown}");
+    office.daemon.assert_healthy();
+}
+
+/// Lines of a call's story that tell of packets under no key of ours.
+fn unauthentic(shown: &Value) -> usize {
+    let story = shown["timeline"].as_array().into_iter().flatten();
+    story.filter(|line| line["what"] == "media.unauthentic").count()
+}
+
+/// Row 154: a client without SRTP connects one that has none with one that insists.
+#[test]
+fn row_154_a_plain_linphone_is_connected_with_one_that_must_encrypt() {
+    let office = Office::with_third("srtp = \"required\"");
+    let mut bob = office.client(SECRETS[1], 660.0, &["-a"]);
+    let mut carol = Linphone::start(&office, THIRD, 880.0, &["-a"], INSISTS);
+    office.wait_for_registration(THIRD.0);
+    let mut alice = office.client(SECRETS[0], 440.0, &[]);
+    alice.order("call sip:1002@localhost");
+    office.wait_for_talk(1);
+    office.listen_for(1.0);
+    alice.order("pause 1");
+    office
+        .daemon
+        .wait_for("the hold", |daemon| daemon.ask(&["calls"]).to_string().contains("hold"));
+    alice.order("call sip:1003@localhost");
+    office.wait_for_talk(2);
+    office.listen_for(1.0);
+    alice.order("transfer 1 --to-call 2");
+    office.wait_for_talk(1);
+    office.listen_for(4.0);
+    bob.order("terminate");
+    office.daemon.wait_for_records(2);
+    assert_hears(&mut bob, 880.0, 3.0);
+    assert_hears(&mut carol, 660.0, 3.0);
+    office.daemon.assert_healthy();
+}
+
+/// Row 154: keys beside RTP/AVP (RFC 8643) do no harm to a client that knows them only beside RTP/SAVP.
+#[test]
+fn row_154_a_linphone_that_passes_keys_over_talks_all_the_same() {
+    let office = Office::open();
+    let mut bob = Linphone::start(&office, SECRETS[1], 660.0, &["-a"], "media_encryption=srtp");
+    office.wait_for_registration(SECRETS[1].0);
+    let mut alice = office.client(SECRETS[0], 440.0, &[]);
+    alice.order("call sip:1002@localhost");
+    office.wait_for_talk(1);
+    office.listen_for(4.0);
+    alice.order("terminate");
+    office.daemon.wait_for_records(1);
+    assert_hears(&mut bob, 440.0, 3.0);
+    assert_hears(&mut alice, 660.0, 3.0);
+    assert!(bob.log().contains("a=crypto:4 AEAD_AES_256_GCM"), "it was offered keys by TLS");
     office.daemon.assert_healthy();
 }

@@ -15,6 +15,8 @@ use tandem::proto::rtp::{Header, PacketTime, Ssrc, rtcp};
 use tandem::proto::sdp::Format;
 use tandem::proto::time::Instant;
 
+mod protected;
+
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const PATIENCE: Duration = Duration::from_secs(5);
 const CALL: u64 = 7;
@@ -146,6 +148,7 @@ impl Phone {
             receive_formats: formats,
             packet_time: PacketTime::default(),
             rearm_latch: true,
+            ..LegPlan::default()
         }
     }
 

@@ -50,6 +50,7 @@ mod replaces;
 mod services;
 mod session_timers;
 mod soak;
+mod srtp;
 mod stating;
 mod stir;
 mod subscriptions;

@@ -102,6 +102,7 @@ fn open_calls(
                 receive_formats: formats.clone(),
                 packet_time,
                 rearm_latch: true,
+                ..LegPlan::default()
             };
             handle.set_leg(call, side, plan)?;
         }

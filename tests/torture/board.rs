@@ -13,7 +13,7 @@ use tandem::switch::cdr::record::CallId;
 use tandem::switch::identity::{Forwarding, IdentityHeader, Trust};
 use tandem::switch::snapshot::{
     CapsWish, Destination, Dialect, HealthBounds, Limits, Number, PeerAddress, Phone, Reliable,
-    Rights, Secret, SipSettings, Snapshot, StirIn, Trunk, TrunkMode,
+    Rights, Secret, SipSettings, Snapshot, SrtpPolicy, StirIn, Trunk, TrunkMode,
 };
 use tandem::switch::switchboard::{Output, Switchboard};
 
@@ -230,6 +230,7 @@ fn snapshot() -> Snapshot {
         health: HealthBounds::default(),
         stir_in: StirIn::Note,
         stir_out: false,
+        srtp: SrtpPolicy::default(),
         dialect: Dialect {
             trust: Trust { inward: true, outward: true },
             identity: vec![IdentityHeader::Asserted, IdentityHeader::RemoteParty],
@@ -253,6 +254,7 @@ fn snapshot() -> Snapshot {
         withhold: false,
         location: Vec::new(),
         auto_answer_for: Vec::new(),
+        srtp: SrtpPolicy::default(),
     };
     Snapshot {
         sip: SipSettings { authenticate_options: true, ..SipSettings::default() },

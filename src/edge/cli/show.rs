@@ -375,6 +375,7 @@ fn legs(detail: &CallDetail, paint: Paint) -> String {
         ">LOST",
         ">JITTER",
         "AUDIO FROM",
+        "SRTP",
         "SIGNALLING",
     ]);
     for leg in &detail.legs {
@@ -387,6 +388,7 @@ fn legs(detail: &CallDetail, paint: Paint) -> String {
             cell(leg.lost.to_string()),
             cell(format!("{:.1} ms", leg.jitter_ms)),
             dash(leg.audio.as_deref().unwrap_or("")),
+            dash(&leg.srtp),
             dash(leg.signalling.as_deref().unwrap_or("")),
         ]);
     }

@@ -314,6 +314,9 @@ pub struct LegRow {
     pub signalling: Option<String>,
     /// Where its audio came from.
     pub audio: Option<String>,
+    /// What its audio is encrypted by (SRTP); empty for nothing.
+    #[serde(default)]
+    pub srtp: String,
     /// The last final status on it; 0 if there was none.
     pub status: u16,
     /// RTP packets received.
@@ -525,6 +528,7 @@ impl From<&LegRecord> for LegRow {
             session_id: leg.session_id.clone(),
             signalling: leg.signalling.map(|address| address.to_string()),
             audio: leg.audio.map(|address| address.to_string()),
+            srtp: leg.srtp.to_owned(),
             status: leg.status,
             packets_in: leg.packets_in,
             packets_out: leg.packets_out,

@@ -10,7 +10,7 @@ use super::settings::Settings;
 use super::source::{Marked, Report, Spot, Wrong};
 use super::tables::{PhoneDraft, RouteDraft};
 use super::trunk::TrunkDraft;
-use super::{codes, protect, provision, stir, value};
+use super::{codes, protect, provision, secure, stir, value};
 use crate::proto::sip::transport::DEFAULT_PORT;
 use crate::switch::identity::{FromUser, NumberForm};
 use crate::switch::snapshot::{
@@ -35,6 +35,7 @@ pub(super) fn check(report: &mut Report, drafts: &Drafts) {
     codes::check(report, &drafts.settings, &extensions(drafts));
     provision::check(report, drafts);
     stir::check(report, drafts);
+    secure::check(report, drafts);
 }
 
 fn settings(report: &mut Report, settings: &Settings) {
@@ -505,6 +506,7 @@ fn phone_of(draft: PhoneDraft) -> Option<(String, Phone)> {
         location: draft.location,
         withhold: draft.withhold,
         auto_answer_for: draft.auto_answer_for.into_iter().map(|by| by.value).collect(),
+        srtp: draft.srtp.map(|srtp| srtp.value).unwrap_or_default(),
     };
     Some((extension, phone))
 }
@@ -533,6 +535,7 @@ fn trunk_of(draft: TrunkDraft) -> Option<Trunk> {
         keepalive: draft.keepalive,
         health: draft.health,
         dialect: draft.dialect,
+        srtp: draft.srtp.map(|srtp| srtp.value).unwrap_or_default(),
         profile: draft.profile.map(|profile| profile.value),
         written: draft.written,
         stir_in: draft.stir_in.map(|stir_in| stir_in.value).unwrap_or_default(),

@@ -1,13 +1,17 @@
 //! The section `[tls]`, and the files that it names.
 
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 
 use super::decode::Drafts;
 use super::item::{Given, Item};
 use super::protect::list;
 use super::settings::{Settings, quoted};
-use super::source::{Marked, Report, Wrong};
+use super::source::{Marked, Report, Spot, Wrong};
 use crate::edge::sip_io::tls::Tls;
+use crate::switch::snapshot::{PeerAddress, SrtpPolicy, Transport, TrunkMode};
 
 type Key = Item<Settings>;
 
@@ -60,6 +64,50 @@ fn file(text: Marked<&str>) -> Result<String, Wrong> {
 
 pub(super) fn optional(text: Marked<&str>) -> Result<Option<String>, Wrong> {
     if text.value.is_empty() { Ok(None) } else { file(text).map(Some) }
+}
+
+/// Warns of peers whose audio must be encrypted, and whose keys anybody on the way can read.
+pub(super) fn check(report: &mut Report, drafts: &Drafts) {
+    let listens = drafts.settings.sip.listen.iter().any(|listen| listen.transport.is_secure());
+    let required = |srtp: &Option<Marked<SrtpPolicy>>| {
+        srtp.as_ref().filter(|srtp| srtp.value == SrtpPolicy::Required).map(|srtp| srtp.at)
+    };
+    for phone in drafts.phones.iter().filter(|_| !listens) {
+        if let (Some(at), Some(extension)) = (required(&phone.srtp), &phone.extension) {
+            let what = format!("phone `{}`", extension.value);
+            let help = "add a listener of tls to [sip], and let the phone register by it";
+            clear_keys(report, &what, at, help);
+        }
+    }
+    if !drafts.settings.provisioning.listen.is_empty() {
+        for phone in drafts.phones.iter().filter(|phone| phone.brand.is_some()) {
+            if let (Some(at), Some(extension)) = (required(&phone.srtp), &phone.extension) {
+                let extension = &extension.value;
+                let message = format!("the file that phone `{extension}` fetches leaves SRTP off");
+                let help = "set SRTP up on the phone, or in a template of your own";
+                report.warn(at, Wrong::new("srtp-off", message).help(help));
+            }
+        }
+    }
+    for trunk in &drafts.trunks {
+        let (Some(at), Some(name), Some(mode)) = (required(&trunk.srtp), &trunk.name, &trunk.mode)
+        else {
+            continue;
+        };
+        let is_by_tls = |peer: &Marked<PeerAddress>| peer.value.transport == Some(Transport::Tls);
+        let mut places = trunk.peers.iter().chain(&trunk.registrar);
+        let is_private =
+            if mode.value == TrunkMode::Account { listens } else { places.all(is_by_tls) };
+        if !is_private {
+            let what = format!("trunk `{}`", name.value);
+            clear_keys(report, &what, at, "write its peers as \"tls:host\"");
+        }
+    }
+}
+
+fn clear_keys(report: &mut Report, what: &str, at: Spot, help: &str) {
+    let message = format!("{what} must encrypt its audio, and the keys would cross in the clear");
+    report.warn(at, Wrong::new("clear-keys", message).help(help));
 }
 
 /// Reads the files; what is wrong with them is an error at the key that names them. Without them a daemon that

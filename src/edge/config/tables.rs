@@ -13,7 +13,7 @@ use super::value;
 use crate::switch::device::{Brand, Key, Mac};
 use crate::switch::recording::RecordRule;
 use crate::switch::route::caps::Minutes;
-use crate::switch::snapshot::{Destination, Reliable, Rights, Secret};
+use crate::switch::snapshot::{Destination, Reliable, Rights, Secret, SrtpPolicy};
 
 /// `[[phone]]` as it is decoded.
 #[derive(Debug, Default)]
@@ -36,6 +36,8 @@ pub(super) struct PhoneDraft {
     pub(super) withhold: bool,
     /// Checked against extensions and trunks.
     pub(super) auto_answer_for: Vec<Marked<String>>,
+    /// Checked against the listeners.
+    pub(super) srtp: Option<Marked<SrtpPolicy>>,
 }
 
 /// `[[number]]` as it is decoded.
@@ -166,6 +168,15 @@ pub(super) static PHONE: &[Item<PhoneDraft>] = &[
         Given::Default { shows: |p| quoted(p.record.word()) },
         |p, text| value::record(text.value).map(|record| p.record = record),
         "Whether its conversations are recorded: as `[recording]` says, always, or never, whoever orders it.",
+    ),
+    Item::text(
+        "srtp",
+        "off, optional or required",
+        Given::Default {
+            shows: |p| quoted(p.srtp.map_or(SrtpPolicy::default(), |m| m.value).word()),
+        },
+        |p, text| put(&mut p.srtp, value::srtp(text.value)?, text.at),
+        "Whether its audio is encrypted (SRTP, keys in the description): never; where it offers that, and offered to it by TLS; or always, else its calls are refused.",
     ),
     Item::texts(
         "pickup_groups",

@@ -14,7 +14,7 @@ use crate::switch::identity::{
 use crate::switch::recording::RecordRule;
 use crate::switch::route::caps::Minutes;
 use crate::switch::snapshot::{
-    CapsWish, HealthBounds, PeerAddress, Reliable, Secret, StirIn, TrunkMode, WrittenIn,
+    CapsWish, HealthBounds, PeerAddress, Reliable, Secret, SrtpPolicy, StirIn, TrunkMode, WrittenIn,
 };
 
 /// `[[trunk]]` as it is decoded.
@@ -45,6 +45,7 @@ pub(super) struct TrunkDraft {
     pub(super) profile: Option<Marked<String>>,
     pub(super) stir_in: Option<Marked<StirIn>>,
     pub(super) stir_out: bool,
+    pub(super) srtp: Option<Marked<SrtpPolicy>>,
     /// Where each of the keys above is written.
     pub(super) written: Vec<(&'static str, WrittenIn)>,
 }
@@ -78,6 +79,7 @@ impl Default for TrunkDraft {
             health: HealthBounds::default(),
             stir_in: None,
             stir_out: false,
+            srtp: None,
             dialect: Dialect::default(),
             profile: None,
             written: Vec::new(),
@@ -219,6 +221,15 @@ pub(super) static TRUNK: &[Item<TrunkDraft>] = &[
         Given::Default { shows: |t| quoted(t.record.word()) },
         |t, text| value::record(text.value).map(|record| t.record = record),
         "Whether its conversations are recorded: as `[recording]` says, always, or never, whoever orders it.",
+    ),
+    Item::text(
+        "srtp",
+        "off, optional or required",
+        Given::Default {
+            shows: |t| quoted(t.srtp.map_or(SrtpPolicy::default(), |m| m.value).word()),
+        },
+        |t, text| put(&mut t.srtp, value::srtp(text.value)?, text.at),
+        "Whether its audio is encrypted (SRTP, keys in the description): never; where it offers that, and offered to it by TLS; or always, else its calls are refused.",
     ),
     Item::flag(
         "replaces",
@@ -427,6 +438,7 @@ pub(super) const OF_PROFILE: &[&str] = &[
     "large_to_tcp",
     "probe_seconds",
     "reliable",
+    "srtp",
     "replaces",
     "outbound",
     "keepalive_seconds",

@@ -8,7 +8,9 @@ use regex::{Regex, RegexBuilder};
 use super::source::Wrong;
 use crate::proto::network::Network;
 use crate::switch::recording::RecordRule;
-use crate::switch::snapshot::{Destination, Listen, PeerAddress, Reliable, Transport, TrunkMode};
+use crate::switch::snapshot::{
+    Destination, Listen, PeerAddress, Reliable, SrtpPolicy, Transport, TrunkMode,
+};
 
 /// Bytes a compiled `match` may take; a larger one is refused rather than slow.
 const PATTERN_SIZE_MAX: usize = 1 << 20;
@@ -220,6 +222,14 @@ pub(super) fn reliable(text: &str) -> Result<Reliable, Wrong> {
         _ => Err(Wrong::new("bad-value", format!("`{text}` is not known"))
             .help("write \"no\", \"when_required\" or \"when_supported\"")),
     }
+}
+
+/// Whether audio is encrypted.
+pub(super) fn srtp(text: &str) -> Result<SrtpPolicy, Wrong> {
+    SrtpPolicy::from_word(text).ok_or_else(|| {
+        Wrong::new("bad-value", format!("`{text}` is not known"))
+            .help("write \"off\", \"optional\" or \"required\"")
+    })
 }
 
 /// A `match`.

@@ -4,6 +4,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use super::event::{MediaEvent, Outbox};
+use super::guard::{open_rtcp, open_rtp};
 use super::player::{Beep, Player};
 use super::port_pool::Random;
 use super::socket::SocketPair;
@@ -16,6 +17,7 @@ use crate::proto::rtp::{
     Reception, Repacketiser, Ssrc, is_rtcp,
 };
 use crate::proto::sdp::{Format, StreamPlan};
+use crate::proto::srtp::{GuardedLeg, Protection};
 use crate::proto::time::Instant;
 
 /// One of the two sides of a call.
@@ -57,21 +59,25 @@ pub struct LegPlan {
     pub packet_time: PacketTime,
     /// The address may be learned anew: after an offer or answer of the peer.
     pub rearm_latch: bool,
+    /// How packets are protected, both ways.
+    pub protection: Protection,
 }
 
 impl LegPlan {
     /// From what the leg has negotiated.
     #[must_use]
     pub fn of(plan: &StreamPlan, rearm_latch: bool) -> Self {
+        let is_ready = plan.protection != Protection::Pending;
         Self {
             remote_rtp: plan.remote_rtp,
             remote_rtcp: plan.remote_rtcp,
-            send: plan.send,
-            receive: plan.receive,
+            send: plan.send && is_ready,
+            receive: plan.receive && is_ready,
             send_formats: plan.send_formats.clone(),
             receive_formats: plan.receive_formats.clone(),
             packet_time: PacketTime { ptime_ms: plan.ptime_ms, maxptime_ms: plan.maxptime_ms },
             rearm_latch,
+            protection: plan.protection.clone(),
         }
     }
 }
@@ -116,6 +122,10 @@ pub struct LegStats {
     /// Packets of the peer that came too late for their place, in a stream that is cut
     /// or joined for the other side.
     pub dropped_late: u64,
+    /// Protected packets that are not of the peer's key, or not protected at all.
+    pub dropped_auth: u64,
+    /// Protected packets that came before, or too late to tell.
+    pub dropped_replay: u64,
     /// Packets that the system did not take for this side's peer.
     pub send_failed: u64,
     /// Reports that came, and that went.
@@ -157,6 +167,7 @@ pub(super) struct Leg {
     map: PayloadMap,
     /// Which of this side's numbers are codecs that can be decoded.
     pub(super) voices: Vec<(u8, Codec)>,
+    pub(super) guard: GuardedLeg,
     pub(super) latch: Latch,
     rtcp_latch: RtcpLatch,
     reception: Reception,
@@ -189,18 +200,21 @@ pub(super) struct Tally {
     pub(super) relayed: u64,
     pub(super) dropped: u64,
     pub(super) strangers: u64,
+    pub(super) unauthentic: u64,
 }
 
 impl Leg {
     pub(super) fn new(sockets: SocketPair, random: &mut Random) -> Self {
-        let outgoing =
-            OutgoingStream::new(Ssrc(random.next_u32()), random.next_u16(), random.next_u32());
+        // In the lower half, so that an SRTP receiver that misses the first packets is not a round behind (RFC 4568 §6.4).
+        let first = random.next_u16() >> 1;
+        let outgoing = OutgoingStream::new(Ssrc(random.next_u32()), first, random.next_u32());
         Self {
             sockets,
             plan: LegPlan::default(),
             is_set: false,
             map: PayloadMap::default(),
             voices: Vec::new(),
+            guard: GuardedLeg::default(),
             latch: Latch::default(),
             rtcp_latch: RtcpLatch::default(),
             reception: Reception::default(),
@@ -228,6 +242,10 @@ impl Leg {
         };
         self.voices = plan.receive_formats.iter().filter_map(voice).collect();
         self.player = self.player.take().filter(|player| player.fits(&plan.send_formats));
+        if self.guard.set(&plan.protection) {
+            self.outgoing.begin_under_new_key();
+        }
+        self.latch.vouch(!self.guard.is_clear());
         self.plan = plan;
         self.is_set = true;
         self.seen(now);
@@ -239,8 +257,8 @@ impl Leg {
         let Some(destination) = self.latch.destination().filter(|_| self.plan.send) else {
             return self.repacketiser.clear();
         };
-        let Self { repacketiser, outgoing, stats, sockets, .. } = self;
-        let mut send = |bytes: &[u8]| send_rtp(&sockets.rtp, bytes, destination, stats);
+        let Self { repacketiser, outgoing, stats, sockets, guard, .. } = self;
+        let mut send = |bytes: &[u8]| send_rtp(&sockets.rtp, guard, bytes, destination, stats);
         match what {
             Waiting::All => repacketiser.flush(now, outgoing, &mut send),
             Waiting::Due => repacketiser.handle_timeout(now, outgoing, &mut send),
@@ -389,6 +407,11 @@ impl Call {
             tally.dropped += 1;
             return;
         };
+        // Nothing else looks at a packet that is not the peer's: neither the latch nor the figures.
+        let Some(packet) = open_rtp(&mut from.guard, packet, &mut from.stats) else {
+            tally.unauthentic += 1;
+            return;
+        };
         match from.latch.packet(now, source, &header) {
             Verdict::Accept => {}
             Verdict::Moved(address) => outbox.send(id, MediaEvent::Latched { side, address }),
@@ -421,10 +444,11 @@ impl Call {
         now: Instant,
         side: Side,
         source: SocketAddr,
-        packet: &[u8],
+        packet: &mut [u8],
         cname: &str,
     ) {
         let (from, to) = self.way(side);
+        let Some(packet) = open_rtcp(&mut from.guard, packet, &mut from.stats) else { return };
         if !from.rtcp_latch.packet(source, &from.latch) {
             from.stats.dropped_stranger += 1;
             return;
@@ -464,7 +488,8 @@ impl Call {
             return;
         };
         let Some(address) = to.rtcp_latch.destination(&to.latch) else { return };
-        if transmit(&to.sockets.rtcp, bytes, address) {
+        let sealed = to.guard.seal_rtcp(bytes);
+        if sealed.is_some_and(|bytes| transmit(&to.sockets.rtcp, bytes, address)) {
             to.stats.rtcp_out += 1;
         } else {
             to.stats.send_failed += 1;
@@ -519,8 +544,8 @@ fn relay(
     let Some(payload_type) = carried.and_then(|carried| carried.to) else { return false };
     let packing = carried.and_then(|carried| carried.packing);
     let incoming = Incoming { header: *header, arrival, payload_type, clock_rate, packing };
-    let Leg { repacketiser, outgoing, stats, sockets, .. } = to;
-    let mut send = |bytes: &[u8]| send_rtp(&sockets.rtp, bytes, destination, stats);
+    let Leg { repacketiser, outgoing, stats, sockets, guard, .. } = to;
+    let mut send = |bytes: &[u8]| send_rtp(&sockets.rtp, guard, bytes, destination, stats);
     match repacketiser.packet(now, &incoming, packet, outgoing, &mut send) {
         Fate::Relayed => true,
         Fate::NotSent => false,
@@ -533,11 +558,12 @@ fn relay(
 
 pub(super) fn send_rtp(
     socket: &UdpSocket,
+    guard: &mut GuardedLeg,
     packet: &[u8],
     to: SocketAddr,
     stats: &mut LegStats,
 ) -> bool {
-    if !transmit(socket, packet, to) {
+    if !guard.seal_rtp(packet).is_some_and(|sealed| transmit(socket, sealed, to)) {
         stats.send_failed += 1;
         return false;
     }

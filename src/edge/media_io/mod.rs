@@ -3,6 +3,7 @@
 
 mod call;
 mod event;
+mod guard;
 mod mailbox;
 mod plane;
 mod player;

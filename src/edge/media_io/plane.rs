@@ -75,6 +75,8 @@ pub struct MediaCounters {
     pub packets_dropped: u64,
     /// RTP packets from addresses that are no peer's.
     pub packets_from_strangers: u64,
+    /// RTP packets that were to be of a peer's key, and were not, or came again.
+    pub packets_unauthentic: u64,
     /// Events that found no room at their owner.
     pub events_dropped: u64,
 }
@@ -87,6 +89,7 @@ pub(super) struct WorkerCounters {
     relayed: AtomicU64,
     dropped: AtomicU64,
     strangers: AtomicU64,
+    unauthentic: AtomicU64,
     events_dropped: AtomicU64,
 }
 
@@ -101,6 +104,7 @@ impl WorkerCounters {
         self.relayed.store(tally.relayed, Relaxed);
         self.dropped.store(tally.dropped, Relaxed);
         self.strangers.store(tally.strangers, Relaxed);
+        self.unauthentic.store(tally.unauthentic, Relaxed);
         self.events_dropped.store(events, Relaxed);
     }
 }
@@ -307,6 +311,7 @@ impl MediaHandle {
             sum.packets_relayed += worker.relayed.load(Relaxed);
             sum.packets_dropped += worker.dropped.load(Relaxed);
             sum.packets_from_strangers += worker.strangers.load(Relaxed);
+            sum.packets_unauthentic += worker.unauthentic.load(Relaxed);
             sum.events_dropped += worker.events_dropped.load(Relaxed);
         }
         sum

@@ -45,10 +45,10 @@ impl Leg {
         }
         let payload = packet.get(payload_of(packet)).unwrap_or_default();
         let Some(destination) = self.latch.destination() else { return };
-        let Self { converter, outgoing, stats, sockets, .. } = self;
+        let Self { converter, outgoing, stats, sockets, guard, .. } = self;
         let Some(converter) = converter else { return };
         if carried.is_digits {
-            let mut send = |bytes: &[u8]| send_rtp(&sockets.rtp, bytes, destination, stats);
+            let mut send = |bytes: &[u8]| send_rtp(&sockets.rtp, guard, bytes, destination, stats);
             let payload = (payload, carried.clock_rate);
             return converter.digit(now, header, payload, outgoing, &mut send);
         }
@@ -60,10 +60,10 @@ impl Leg {
     /// Sends what is due of what is converted.
     pub(super) fn convert_on(&mut self, now: Instant) {
         let destination = self.latch.destination().filter(|_| self.plan.send);
-        let Self { converter, outgoing, stats, sockets, .. } = self;
+        let Self { converter, outgoing, stats, sockets, guard, .. } = self;
         let Some(playing) = converter else { return };
         let Some(destination) = destination else { return *converter = None };
-        let mut send = |bytes: &[u8]| send_rtp(&sockets.rtp, bytes, destination, stats);
+        let mut send = |bytes: &[u8]| send_rtp(&sockets.rtp, guard, bytes, destination, stats);
         playing.play(now, outgoing, &mut send);
     }
 
@@ -81,8 +81,8 @@ impl Leg {
         let Some(destination) = self.latch.destination().filter(|_| self.plan.send) else {
             return self.player = None;
         };
-        let (sockets, stats) = (&self.sockets, &mut self.stats);
-        let mut send = |bytes: &[u8]| send_rtp(&sockets.rtp, bytes, destination, stats);
+        let (sockets, guard, stats) = (&self.sockets, &mut self.guard, &mut self.stats);
+        let mut send = |bytes: &[u8]| send_rtp(&sockets.rtp, guard, bytes, destination, stats);
         if !player.play(now, &mut self.outgoing, &mut send) {
             self.player = None;
         }

@@ -29,6 +29,7 @@ fn phone(brand: Brand, name: &str) -> Phone {
         withhold: false,
         location: Vec::new(),
         auto_answer_for: Vec::new(),
+        srtp: Default::default(),
         device: Device {
             brand,
             mac: Mac::parse("00:15:65:ab:cd:ef"),

@@ -490,6 +490,7 @@ fn call_detail(view: &View) -> CallDetail {
                 session_id: leg.session_id.clone(),
                 signalling: leg.signalling.map(|address| address.to_string()),
                 audio: None,
+                srtp: leg.srtp.to_owned(),
                 status: 0,
                 packets_in: 0,
                 packets_out: 0,

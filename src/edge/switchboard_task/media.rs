@@ -41,6 +41,7 @@ fn sides(stats: &CallStats) -> [SideStats; 2] {
         jitter_ms: f64::from(leg.jitter_us) / 1000.0,
         strangers: leg.dropped_stranger,
         wrong_payload: leg.dropped_payload_type,
+        unauthentic: leg.dropped_auth,
         source: leg.latched,
     };
     [side(&stats.a), side(&stats.b)]

@@ -30,7 +30,7 @@ pub enum Verdict {
 ///
 /// The address of the session description wins whenever it sends. While armed, a
 /// source elsewhere is believed after [`PROBATION`] packets in sequence; later,
-/// only another port of the same host.
+/// only another port of the same host, unless the packets are known to be the peer's.
 #[derive(Clone, Debug, Default)]
 pub struct Latch {
     announced: Option<SocketAddr>,
@@ -39,6 +39,8 @@ pub struct Latch {
     /// When a packet was last accepted, and whether any was since arming.
     last_accepted: Option<Instant>,
     candidate: Option<Candidate>,
+    /// Only packets that are known to be the peer's come here.
+    is_vouched: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +63,12 @@ impl Latch {
         self.announced = announced.or(self.announced);
         self.armed_until = now + ARMED_FOR;
         self.candidate = None;
+    }
+
+    /// Whether every packet is known to be the peer's before it comes here, as under SRTP: then it may go to
+    /// another host in the middle of a call, once the old one is quiet.
+    pub fn vouch(&mut self, is_vouched: bool) {
+        self.is_vouched = is_vouched;
     }
 
     /// Where to send: what was learned, else what was announced.
@@ -102,7 +110,7 @@ impl Latch {
     fn may_move_to(&self, now: Instant, from: SocketAddr) -> bool {
         let is_quiet = self.last_accepted.is_none_or(|at| now.since(at) >= QUIET_AFTER);
         let is_same_host = self.destination().is_some_and(|known| known.ip() == from.ip());
-        is_quiet && (is_same_host || now <= self.armed_until)
+        is_quiet && (is_same_host || self.is_vouched || now <= self.armed_until)
     }
 
     fn move_to(&mut self, now: Instant, to: SocketAddr) -> Verdict {

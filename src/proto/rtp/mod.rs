@@ -37,6 +37,7 @@ pub fn fuzz_rtp(datagram: &[u8]) {
         relayed.header.write(&mut copy);
     }
     rtcp::fuzz_rtcp(datagram);
+    crate::proto::srtp::fuzz_srtp(datagram);
     fuzz_repacketiser(datagram);
 }
 

@@ -61,6 +61,11 @@ struct Made {
     left_out: u32,
 }
 
+/// What is left out at the begin of a round, so that late packets of the source have numbers of the same round.
+const ROUND_BEGINS: u16 = 127;
+/// Numbers from here on are near the end of a round: five minutes of 20 ms packets.
+const ROUND_ENDS: u16 = 0xc000;
+
 /// A packet's new header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Relayed {
@@ -90,6 +95,18 @@ impl OutgoingStream {
             made: Made::default(),
             packets: 0,
             octets: 0,
+        }
+    }
+
+    /// The next packets are under a key that is new: near the end of a round of numbers they begin the next one, since a
+    /// receiver that misses the last of this round would be a round behind for good (RFC 3711 §3.3.1).
+    ///
+    /// Only forward, and by less than half a round, so that whoever knows the stream counts along.
+    pub fn begin_under_new_key(&mut self) {
+        if self.newest >= ROUND_ENDS {
+            self.newest = ROUND_BEGINS;
+            // As if the source had changed: its next packet is given the next number.
+            self.source = None;
         }
     }
 

@@ -324,3 +324,24 @@ proptest! {
         }
     }
 }
+
+/// Row 153: under a new key nobody is a round behind, whatever it misses; who has the old one counts along.
+#[test]
+fn row_153_a_new_key_near_the_end_of_a_round_begins_the_next_one() {
+    for (first, next) in [(100, 101), (0xbfff, 0xc000), (0xc000, 128), (0xffff, 128)] {
+        let mut stream = OutgoingStream::new(Ssrc(1), first, 0);
+        let header = |sequence| Header {
+            payload_type: 0,
+            marker: false,
+            sequence,
+            timestamp: 160 * u32::from(sequence),
+            ssrc: Ssrc(9),
+        };
+        let sent = stream.relay(Instant::from_millis(0), &header(7), 8_000, false).header;
+        assert_eq!(sent.sequence, first);
+        stream.begin_under_new_key();
+        let sent_next = stream.relay(Instant::from_millis(20), &header(8), 8_000, false).header;
+        assert_eq!((sent_next.sequence, sent_next.ssrc), (next, sent.ssrc));
+        assert_eq!(sent_next.timestamp.wrapping_sub(sent.timestamp), 160);
+    }
+}

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::attribute::{Direction, RtcpAttribute, parse_milliseconds};
 use super::codec_match::Format;
+use super::crypto::{CRYPTO_MAX, Crypto, Unusable};
 use super::session::{Connection, Line, SdpError, write_lines};
 
 /// What a stream carries.
@@ -80,6 +81,10 @@ pub struct Media {
     pub maxptime_ms: Option<u32>,
     /// Where RTCP goes, if not to the next port.
     pub rtcp: Option<RtcpAttribute>,
+    /// `a=crypto` lines that we can use, in the sender's order; at most 16.
+    pub crypto: Vec<Crypto>,
+    /// Why the first `a=crypto` line that we cannot use is none of them. Such lines are not written.
+    pub unusable_crypto: Option<Unusable>,
     /// All other lines of the section, in order of arrival.
     pub others: Vec<Line>,
 }
@@ -101,6 +106,8 @@ impl Media {
             ptime_ms: None,
             maxptime_ms: None,
             rtcp: None,
+            crypto: Vec::new(),
+            unusable_crypto: None,
             others: Vec::new(),
         }
     }
@@ -151,7 +158,21 @@ impl Media {
             "ptime" => set_once(&mut self.ptime_ms, parse_milliseconds(value)),
             "maxptime" => set_once(&mut self.maxptime_ms, parse_milliseconds(value)),
             "rtcp" => set_once(&mut self.rtcp, RtcpAttribute::parse(value)),
+            "crypto" => {
+                self.read_crypto(value);
+                true
+            }
             _ => false,
+        }
+    }
+
+    fn read_crypto(&mut self, value: &str) {
+        match Crypto::parse(value) {
+            Ok(line) if self.crypto.len() < CRYPTO_MAX => self.crypto.push(line),
+            Ok(_) => {}
+            Err(why) => {
+                self.unusable_crypto.get_or_insert(why);
+            }
         }
     }
 
@@ -172,6 +193,19 @@ impl Media {
     pub fn is_secure_rtp(&self) -> bool {
         let proto = self.proto.to_ascii_uppercase();
         proto.ends_with("RTP/SAVP") || proto.ends_with("RTP/SAVPF")
+    }
+
+    /// Whether the transport is SRTP that may be keyed in the description itself (RFC 4568 §3.1).
+    #[must_use]
+    pub fn is_keyed_here(&self) -> bool {
+        ["RTP/SAVP", "RTP/SAVPF"].iter().any(|p| p.eq_ignore_ascii_case(&self.proto))
+    }
+
+    /// Whether it is audio that one of our kinds of leg could take part in.
+    #[must_use]
+    pub fn is_audio_rtp(&self) -> bool {
+        self.is_audio()
+            && (self.is_plain_rtp() || (self.is_keyed_here() && !self.crypto.is_empty()))
     }
 
     /// The value of the first uninterpreted attribute of this name.
@@ -246,6 +280,7 @@ impl fmt::Display for Media {
         if let Some(direction) = self.direction {
             write!(f, "a={direction}\r\n")?;
         }
+        self.crypto.iter().try_for_each(|line| write!(f, "a={line}\r\n"))?;
         write_lines(f, &self.others, "a")
     }
 }

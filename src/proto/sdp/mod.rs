@@ -7,15 +7,18 @@
 
 mod attribute;
 mod codec_match;
+mod crypto;
 mod media;
 mod offer_answer;
 mod session;
 
 pub use attribute::{Direction, RtcpAttribute};
 pub use codec_match::Format;
+pub use crypto::{Crypto, Unusable};
 pub use media::{Media, MediaKind};
 pub use offer_answer::{
-    Extras, Hold, MediaAddress, Negotiator, PeerAnswer, PeerOffer, SdpRefusal, StreamPlan,
+    Extras, Hold, MediaAddress, Negotiator, PeerAnswer, PeerOffer, SdpRefusal, SrtpPolicy,
+    StreamPlan,
 };
 pub use session::{Connection, Line, Origin, Sdp, SdpError};
 
@@ -33,6 +36,11 @@ pub fn fuzz_sdp(body: &[u8]) {
     let at = MediaAddress { ip: [192, 0, 2, 1].into(), rtp_port: 4_000, rtcp_port: 4_001 };
     let mut near = Negotiator::new(1);
     let mut far = Negotiator::new(2);
+    // Bodies of an odd length meet other policies than those of an even one.
+    if body.len() % 2 == 1 {
+        near.secure_by(SrtpPolicy::Optional, true, [1; 32]);
+        far.secure_by(SrtpPolicy::Required, false, [2; 32]);
+    }
     if let Ok(offer) = near.offer_from_peer(body) {
         far.offer_to_peer(Some(&offer.sdp), at);
     } else {

@@ -267,14 +267,13 @@ impl Sdp {
         }
     }
 
-    /// The first stream of this description that is audio over plain RTP and not
-    /// refused, else the first audio stream at all.
+    /// The first stream of this description that is audio over RTP, plain or with
+    /// keys, and not refused; else the first audio stream at all.
     #[must_use]
     pub fn audio_index(&self) -> Option<usize> {
-        let plain = |m: &Media| m.is_audio() && m.is_plain_rtp();
-        let live = |m: &&Media| plain(m) && m.port != 0;
+        let live = |m: &&Media| m.is_audio_rtp() && m.port != 0;
         let by = |wanted: &dyn Fn(&&Media) -> bool| self.media.iter().position(|m| wanted(&m));
-        by(&live).or_else(|| by(&|m| plain(m))).or_else(|| by(&|m| m.is_audio()))
+        by(&live).or_else(|| by(&|m| m.is_audio_rtp())).or_else(|| by(&|m| m.is_audio()))
     }
 }
 

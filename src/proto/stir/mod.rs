@@ -6,7 +6,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 pub mod authority;
-mod base64url;
+pub(in crate::proto) mod base64url;
 pub mod date;
 mod json;
 pub mod number;

@@ -1,5 +1,6 @@
 //! The answer: one branch wins, the others are cancelled, both sides are connected.
 
+use super::protect::cause_of;
 use super::setup::warning;
 use super::*;
 use crate::proto::sdp::{Hold, Sdp, SdpRefusal};
@@ -49,13 +50,15 @@ impl Call {
                 self.on_session(now, At::B(index), out, |session, sip| {
                     session.hang_up(488, None, sip)
                 });
-                return self.transfer_failed(now, &cause::NO_COMMON_CODEC, None, out);
+                let cause = cause_of(refusal, &cause::NO_COMMON_CODEC);
+                return self.transfer_failed(now, cause, None, out);
             }
             let headers = [warning(refusal)];
             self.on_session(now, At::A, out, |session, sip| {
                 session.reject(488, "Not Acceptable Here", &headers, sip)
             });
-            return self.fail(now, &cause::BAD_MEDIA_EXCHANGE, None, HungUpBy::System, out);
+            let cause = cause_of(refusal, &cause::BAD_MEDIA_EXCHANGE);
+            return self.fail(now, cause, None, HungUpBy::System, out);
         }
         out.push(Output::Answered(party.clone()));
         if self.transfer.is_some() {
@@ -197,7 +200,8 @@ impl Call {
                     "media.refused",
                     format!("the ACK brought no usable answer: {refusal}"),
                 );
-                self.fail(now, &cause::BAD_MEDIA_EXCHANGE, None, HungUpBy::System, out);
+                let cause = cause_of(refusal, &cause::BAD_MEDIA_EXCHANGE);
+                self.fail(now, cause, None, HungUpBy::System, out);
             }
         }
     }

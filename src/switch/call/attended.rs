@@ -107,6 +107,8 @@ impl Call {
         };
         let index = self.branches.len();
         leg.label = format!("b{}", index + 1);
+        // The numbers here are others than those that its keys were used with.
+        leg.negotiator.renew_keys();
         self.branches.push(leg);
         let at = At::B(index);
         if self.transfer.is_none() {

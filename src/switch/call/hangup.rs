@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::proto::sip::session::{Ending, State};
+use crate::proto::srtp::Suite;
 use crate::switch::cause::{self, Cause};
 use crate::switch::cdr::record::LegRecord;
 use crate::switch::health::Outcome;
@@ -139,6 +140,7 @@ impl Call {
     /// Writes the record when the figures are there, and lets go when the dialogs are.
     pub(super) fn settle(&mut self, now: Instant, out: &mut Vec<Output>) {
         self.run_reoffer(now, out);
+        self.note_protection(now, out);
         if self.phase != Phase::Closing {
             return;
         }
@@ -235,6 +237,7 @@ pub(super) fn record_of(leg: &Leg) -> LegRecord {
         session_id: format!("{:032x}", leg.session.peer_session_id()),
         signalling: leg.signalling,
         audio: leg.negotiator.plan().remote_rtp,
+        srtp: leg.negotiator.suite().map_or("", Suite::name),
         status: leg.status,
         packets_in: 0,
         packets_out: 0,

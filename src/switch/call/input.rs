@@ -193,6 +193,17 @@ pub struct Ports {
     pub rtcp: u16,
 }
 
+impl Target {
+    /// Whom it leads to.
+    pub(super) fn peer(&self) -> Origin {
+        if self.is_trunk {
+            Origin::Trunk(self.party.clone())
+        } else {
+            Origin::Phone(self.party.clone())
+        }
+    }
+}
+
 /// What one side of the relay carried.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct SideStats {
@@ -208,6 +219,8 @@ pub struct SideStats {
     pub strangers: u64,
     /// Packets of a payload type that was not negotiated.
     pub wrong_payload: u64,
+    /// Packets that an encrypted side got and that were not encrypted by its key.
+    pub unauthentic: u64,
     /// Where the audio came from.
     pub source: Option<SocketAddr>,
 }

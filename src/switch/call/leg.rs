@@ -8,6 +8,7 @@ use crate::proto::sdp::Negotiator;
 use crate::proto::sip::endpoint::{ClientKey, ServerKey};
 use crate::proto::sip::method::Method;
 use crate::proto::sip::session::Session;
+use crate::proto::srtp::Suite;
 use crate::switch::call::Origin;
 use crate::switch::health::Place;
 use crate::switch::identity::Shown;
@@ -48,6 +49,8 @@ pub struct Leg {
     pub(super) forwards: [Option<String>; 2],
     /// Another flow of the same device.
     pub(super) next_flow: Option<Box<Target>>,
+    /// What the timeline says that its audio is encrypted by.
+    pub(super) suite_told: Option<Suite>,
     /// Did it answer anything at all?
     pub has_answered_anything: bool,
     /// Its transactions, latest last.
@@ -82,6 +85,7 @@ impl Leg {
             forwards: [None, None],
             next_flow: None,
             is_counted: true,
+            suite_told: None,
             has_answered_anything: false,
             clients: Vec::new(),
             asides: VecDeque::new(),

@@ -16,6 +16,7 @@ mod leg;
 mod lines;
 mod modify;
 mod output;
+mod protect;
 mod recording;
 mod redirect;
 mod refusal;
@@ -283,6 +284,7 @@ impl Call {
             Input::MediaClosed(stats) => {
                 self.media = Media::Closed;
                 self.stats = Some(stats);
+                self.note_unauthentic(now);
             }
             Input::Reported { leg, text } => {
                 let found = self.legs().find(|(_, known)| known.key() == leg);

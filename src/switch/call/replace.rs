@@ -53,6 +53,7 @@ impl Call {
         let label = format!("b{}", self.branches.len() + 1);
         let id = self.tokens.next_u64();
         let mut leg = Leg::new(label, party, is_trunk, shown, session, id, incoming.media_ip);
+        self.secure(&mut leg.negotiator, &by, flow.transport);
         (leg.signalling, leg.invite) = (Some(flow.remote), Some(server));
         leg.is_asserted = true;
         leg.negotiator.convert(self.extras_for(leg.is_trunk));

@@ -1,6 +1,7 @@
 //! From the INVITE to the answer: opening ports and ringing the targets.
 
 use super::hangup::refused_by;
+use super::protect::cause_of;
 use super::*;
 use crate::proto::sdp::{Extras, Negotiator, SdpRefusal};
 use crate::proto::sip::session::{Invite, State};
@@ -79,6 +80,8 @@ impl Call {
         };
         let (shown, id) = (self.caller.clone(), self.tokens.next_u64());
         let mut leg = Leg::new("a".into(), party, is_trunk, shown, session, id, media_ip);
+        let origin = self.origin.clone();
+        self.secure(&mut leg.negotiator, &origin, flow.transport);
         leg.is_asserted = true;
         leg.negotiator.convert(self.extras_for(leg.is_trunk));
         leg.signalling = Some(flow.remote);
@@ -121,7 +124,8 @@ impl Call {
                 sip,
             );
         });
-        self.fail(now, &cause::NO_COMMON_CODEC, None, HungUpBy::System, out);
+        let cause = cause_of(refusal, &cause::NO_COMMON_CODEC);
+        self.fail(now, cause, None, HungUpBy::System, out);
     }
 
     pub(super) fn media_opened(&mut self, now: Instant, a: Ports, b: Ports, out: &mut Vec<Output>) {
@@ -209,8 +213,9 @@ impl Call {
     }
 
     /// The description's side of a leg that is about to be rung.
-    pub(super) fn negotiator_for(&self, id: u64, target: &Target) -> Negotiator {
+    pub(super) fn negotiator_for(&mut self, id: u64, target: &Target) -> Negotiator {
         let mut negotiator = Negotiator::new(id);
+        self.secure(&mut negotiator, &target.peer(), target.dest.transport());
         let trunk = self.snapshot.trunk(&target.party).filter(|_| target.is_trunk);
         negotiator.convert(self.extras_for(target.is_trunk));
         negotiator.offer_only(trunk.map_or(&[][..], |trunk| &trunk.dialect.codecs));
@@ -227,11 +232,7 @@ impl Call {
         out: &mut Vec<Output>,
     ) -> Leg {
         self.note(now, &label, "leg.ring", format!("{} at {}", target.party, target.dest));
-        let peer = if target.is_trunk {
-            Origin::Trunk(target.party.clone())
-        } else {
-            Origin::Phone(target.party.clone())
-        };
+        let peer = target.peer();
         let ids = if self.a.is_none() { self.ids_of_caller() } else { self.ids_of_called() };
         let mut setting = self.setting(target.contact, &peer, ids);
         if body.is_none() && !self.a.as_ref().is_some_and(|leg| leg.session.is_reliable()) {

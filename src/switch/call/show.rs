@@ -1,6 +1,7 @@
 //! A live call as an operator sees it.
 
 use super::*;
+use crate::proto::srtp::Suite;
 use crate::switch::cdr::record::Segment;
 
 /// One leg of a [`View`].
@@ -16,6 +17,8 @@ pub struct LegView {
     pub session_id: String,
     /// Where its signalling goes.
     pub signalling: Option<SocketAddr>,
+    /// What its audio is encrypted by; empty for nothing.
+    pub srtp: &'static str,
 }
 
 /// A live call.
@@ -58,6 +61,7 @@ impl Call {
                     sip_call_id: leg.session.call_id().to_owned(),
                     session_id: format!("{:032x}", leg.session.peer_session_id()),
                     signalling: leg.signalling,
+                    srtp: leg.negotiator.suite().map_or("", Suite::name),
                 })
                 .collect(),
             timeline: if with_story { self.timeline.clone() } else { Vec::new() },

@@ -151,6 +151,8 @@ pub struct LegRecord {
     pub signalling: Option<SocketAddr>,
     /// Where its audio came from.
     pub audio: Option<SocketAddr>,
+    /// What its audio was encrypted by at last; empty for nothing.
+    pub srtp: &'static str,
     /// The last final status on it; 0 if there was none.
     pub status: u16,
     /// RTP packets received.

@@ -174,6 +174,7 @@ mod tests {
             withhold: false,
             location: Vec::new(),
             auto_answer_for: Vec::new(),
+            srtp: Default::default(),
         };
         let route = |pattern: &str, rewrite: Option<&str>| Route {
             name: pattern.into(),

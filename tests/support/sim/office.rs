@@ -5,7 +5,8 @@ use std::time::Duration;
 use regex::Regex;
 use tandem::switch::snapshot::{
     CapsWish, Destination, Device, Dialect, HealthBounds, Listen, Number, PeerAddress, Phone,
-    Reliable, Rights, Route, Secret, Snapshot, StirIn, StirSettings, Transport, Trunk, TrunkMode,
+    Reliable, Rights, Route, Secret, Snapshot, SrtpPolicy, StirIn, StirSettings, Transport, Trunk,
+    TrunkMode,
 };
 
 pub const CARRIER: &str = "203.0.113.10:5060";
@@ -32,6 +33,7 @@ pub fn phone(extension: &str, name: &str) -> (String, Phone) {
         withhold: false,
         location: Vec::new(),
         auto_answer_for: Vec::new(),
+        srtp: SrtpPolicy::default(),
     };
     (extension.to_owned(), phone)
 }
@@ -74,6 +76,7 @@ pub fn trunk(name: &str, mode: TrunkMode, peers: &[&str]) -> Trunk {
         stir_in: StirIn::default(),
         stir_out: false,
         dialect: Dialect::default(),
+        srtp: SrtpPolicy::default(),
         profile: None,
         written: Vec::new(),
     }

@@ -6,7 +6,7 @@ mod receive;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use super::sdp::{self, Codec, Form, Say, TALK};
+use super::sdp::{self, Codec, Form, Say, Secure, TALK};
 use super::text::{Login, Text, md5_challenge, uri_of};
 
 const T1: u64 = 500_000;
@@ -195,6 +195,8 @@ pub struct Phone {
     pub domain: String,
     pub habits: Habits,
     pub codecs: Vec<Codec>,
+    /// Its audio is encrypted where it can be.
+    pub secure: Option<Secure>,
     pub calls: Vec<PhoneCall>,
     /// Everything it got, with the time.
     pub got: Vec<(u64, Text)>,
@@ -230,6 +232,7 @@ impl Phone {
             domain: domain.to_owned(),
             habits: Habits::default(),
             codecs: vec![sdp::PCMU, sdp::PCMA, sdp::DIGITS],
+            secure: None,
             calls: Vec::new(),
             got: Vec::new(),
             pings: Vec::new(),
@@ -292,11 +295,24 @@ impl Phone {
         self.got.iter().rev().map(|(_, text)| text).find(|text| text.status() == status)
     }
 
-    fn say_sdp(&mut self, call: usize, codecs: &[Codec], form: Form) -> String {
+    fn say_sdp(
+        &mut self,
+        call: usize,
+        codecs: &[Codec],
+        form: Form,
+        offer: Option<&str>,
+    ) -> String {
         let audio =
             SocketAddr::new(self.at.ip(), self.media_port + 2 * u16::try_from(call % 500).unwrap());
         let call = &mut self.calls[call];
-        let write = |version| Say { id: 77, version, audio, codecs, form }.write();
+        let write = |version| {
+            let plain = Say { id: 77, version, audio, codecs, form }.write();
+            match (&self.secure, offer) {
+                (None, _) => plain,
+                (Some(secure), None) => secure.offered(&plain),
+                (Some(secure), Some(offer)) => secure.answered(&plain, offer),
+            }
+        };
         if write(call.version) != call.local_sdp {
             call.version += 1;
         }
@@ -316,7 +332,7 @@ impl Phone {
     /// Our offer as it stands.
     pub fn offer(&mut self, call: usize) -> String {
         let (codecs, form) = (self.codecs.clone(), self.calls[call].form);
-        self.say_sdp(call, &codecs, form)
+        self.say_sdp(call, &codecs, form, None)
     }
 
     fn answer_to(&mut self, call: usize, offer: &str) -> String {
@@ -334,7 +350,7 @@ impl Phone {
             }
             other => other,
         };
-        self.say_sdp(call, &common, form)
+        self.say_sdp(call, &common, form, Some(offer))
     }
 
     /// Sends a request of ours and, over UDP, repeats it.

@@ -30,6 +30,48 @@ pub enum Form {
 pub const TALK: Form = Form::Direction("sendrecv");
 pub const HOLD: Form = Form::Direction("sendonly");
 
+/// How a phone encrypts: the transport of its offers, and its key.
+#[derive(Clone, Debug)]
+pub struct Secure {
+    pub proto: String,
+    pub key: String,
+}
+
+impl Secure {
+    /// The only suite of these phones.
+    pub const SUITE: &'static str = "AES_CM_128_HMAC_SHA1_80";
+
+    /// With a key of this letter.
+    pub fn new(proto: &str, letter: char) -> Self {
+        Self { proto: proto.to_owned(), key: letter.to_string().repeat(40) }
+    }
+
+    fn line(&self, tag: &str) -> String {
+        format!("a=crypto:{tag} {} inline:{}\r\n", Self::SUITE, self.key)
+    }
+
+    /// An offer with a key.
+    pub fn offered(&self, plain: &str) -> String {
+        let keyed = plain.replace("RTP/AVP", &self.proto);
+        format!("{keyed}{}", self.line("1"))
+    }
+
+    /// The answer to this offer: with a key if it has one of our suite.
+    pub fn answered(&self, plain: &str, offer: &str) -> String {
+        let Some(theirs) = crypto(offer).into_iter().find(|line| line.contains(Self::SUITE)) else {
+            return plain.to_owned();
+        };
+        let tag = theirs.split(' ').next().unwrap();
+        let proto = line(offer, "m=audio ").and_then(|media| media.split(' ').nth(1)).unwrap();
+        format!("{}{}", plain.replace("RTP/AVP", proto), self.line(tag))
+    }
+}
+
+/// The values of the `a=crypto` lines.
+pub fn crypto(sdp: &str) -> Vec<&str> {
+    sdp.lines().filter_map(|line| line.strip_prefix("a=crypto:")).map(str::trim).collect()
+}
+
 /// What a description is made of.
 #[derive(Clone, Debug)]
 pub struct Say<'a> {

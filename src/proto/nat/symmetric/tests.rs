@@ -119,3 +119,18 @@ fn rtcp_follows_the_host_of_rtp() {
     assert!(rtcp.packet(address("203.0.113.9:31001"), &latch));
     assert_eq!(rtcp.destination(&latch), Some(address("203.0.113.9:31001")));
 }
+
+/// Row 138: who is known by a key may be found at another host at any time, once the old one is quiet.
+#[test]
+fn row_138_a_vouched_peer_moves_outside_the_window() {
+    for (is_vouched, at_last) in
+        [(false, Verdict::Stranger), (true, Verdict::Moved(address(PUBLIC)))]
+    {
+        let mut latch = armed();
+        latch.vouch(is_vouched);
+        assert_eq!(feed(&mut latch, 60_000, PRIVATE, 0, 1), [Verdict::Accept]);
+        let busy = feed(&mut latch, 60_100, PUBLIC, 10, 4);
+        assert_eq!(busy, [Verdict::Stranger; 4], "the old place still sends");
+        assert_eq!(feed(&mut latch, 61_000, PUBLIC, 20, 3)[2], at_last);
+    }
+}

@@ -86,6 +86,7 @@ impl Negotiator {
         if !has_speech(&formats) && !is_off {
             return Err(SdpRefusal::NoCommonCodec);
         }
+        let line = if is_off { None } else { self.answering_line(offered)? };
         let formats = if is_off { relayable(offered) } else { self.bind(&formats) };
         let mut section = AudioSection {
             at,
@@ -94,6 +95,7 @@ impl Negotiator {
             direction: theirs.reverse().intersect(wish.direction),
             ptime_ms: wish.ptime_ms,
             maxptime_ms: wish.maxptime_ms,
+            crypto: line.into_iter().collect(),
         }
         .into_media();
         if is_off {
@@ -120,8 +122,8 @@ impl Negotiator {
     ///
     /// # Errors
     ///
-    /// A malformed body, no offer of ours, no audio over plain RTP in the answer,
-    /// or no codec of our offer. The agreed session stays.
+    /// A malformed body, no offer of ours, no audio over RTP as it was offered, with
+    /// or without keys, or no codec of our offer. The agreed session stays.
     pub fn answer_from_peer(&mut self, body: &[u8]) -> Result<PeerAnswer, SdpRefusal> {
         let exchange = self.exchange.clone().ok_or(SdpRefusal::NoOffer)?;
         let OfferSide::Us { is_late, far_wish } = exchange.side else {
@@ -140,7 +142,10 @@ impl Negotiator {
         let direction = declared.intersect(ours_allows).intersect(allowed);
         let Some(media) = sdp.media.get_mut(audio) else { return Err(SdpRefusal::NoAudio) };
         let is_rejected = media.port == 0;
-        check_answer(media, ours)?;
+        if !is_rejected {
+            self.match_line(media, ours)?;
+            check_answer(media, ours)?;
+        }
         media.direction = Some(direction);
 
         let before = self.agreed.as_ref().map(agreed_plan);
@@ -165,6 +170,7 @@ impl Negotiator {
         if let Some(exchange) = &mut self.exchange {
             exchange.is_answered = true;
         }
+        self.keys_are_fresh();
     }
 }
 
@@ -193,13 +199,7 @@ fn common_formats(offered: &[Format], chosen: &[Format]) -> Vec<Format> {
 /// Whether a live stream of the answer can be used, after filling in the maps
 /// that it left out because they were ours.
 fn check_answer(media: &mut Media, ours: &Media) -> Result<(), SdpRefusal> {
-    if media.port == 0 {
-        return Ok(());
-    }
-    if media.is_secure_rtp() {
-        return Err(SdpRefusal::SecureOnly);
-    }
-    if !media.is_plain_rtp() {
+    if !media.is_plain_rtp() && !media.is_keyed_here() {
         return Err(SdpRefusal::NoAudio);
     }
     for (number, map) in &ours.rtpmaps {

@@ -9,13 +9,16 @@ mod convert;
 mod offer;
 mod plan;
 mod refusal;
+mod security;
 
 pub use convert::Extras;
 pub use plan::{MediaAddress, StreamPlan};
 pub use refusal::SdpRefusal;
+pub use security::SrtpPolicy;
 
 use super::attribute::{Direction, RtcpAttribute};
 use super::codec_match::Format;
+use super::crypto::Crypto;
 use super::media::{Media, MediaKind};
 use super::session::{Connection, Origin, Sdp};
 
@@ -44,6 +47,8 @@ pub struct Negotiator {
     extras: Extras,
     /// It has refused what everybody takes.
     insists: bool,
+    /// Whether and how its audio is encrypted; `None` is never.
+    security: Option<security::Security>,
 }
 
 /// The latest offer and whether it has had its answer. It is kept after that,
@@ -155,6 +160,7 @@ impl Negotiator {
             offered_codecs: Vec::new(),
             extras: Extras::None,
             insists: false,
+            security: None,
         }
     }
 
@@ -283,6 +289,7 @@ struct AudioSection<'a> {
     direction: Direction,
     ptime_ms: Option<u32>,
     maxptime_ms: Option<u32>,
+    crypto: Vec<Crypto>,
 }
 
 impl AudioSection<'_> {
@@ -293,6 +300,7 @@ impl AudioSection<'_> {
         media.ptime_ms = self.ptime_ms;
         media.maxptime_ms = self.maxptime_ms;
         media.rtcp = self.at.rtcp_attribute();
+        media.crypto = self.crypto;
         media
     }
 }
@@ -303,6 +311,18 @@ fn refused(media: &Media) -> Media {
     let mut kept = Media::new(media.kind.clone(), 0, &media.proto);
     kept.formats.clone_from(&media.formats);
     kept
+}
+
+/// A description of the peer's in which the stream that we take part in is the only live audio: what crosses is its
+/// codecs, where a phone offers one stream with keys and one without.
+fn with_one_audio(mut sdp: Sdp, audio: usize) -> Sdp {
+    let others = sdp
+        .media
+        .iter_mut()
+        .enumerate()
+        .filter(|(index, media)| *index != audio && media.is_audio());
+    others.for_each(|(_, media)| media.port = 0);
+    sdp
 }
 
 /// The formats of a stream that may cross to the other leg.

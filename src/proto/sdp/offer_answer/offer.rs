@@ -6,7 +6,7 @@ use super::super::media::Media;
 use super::super::session::Sdp;
 use super::{
     Agreed, AudioSection, Exchange, Hold, MediaAddress, Negotiator, OfferSide, PeerOffer,
-    SdpRefusal, has_speech, refused, relayable,
+    SdpRefusal, has_speech, refused, relayable, with_one_audio,
 };
 
 impl Negotiator {
@@ -14,8 +14,8 @@ impl Negotiator {
     ///
     /// # Errors
     ///
-    /// A malformed body, no audio over plain RTP, no codec that could be relayed,
-    /// or an offer of ours that is still open (491).
+    /// A malformed body, no audio over RTP that the policy on encryption allows, no
+    /// codec that could be relayed, or an offer of ours that is still open (491).
     pub fn offer_from_peer(&mut self, body: &[u8]) -> Result<PeerOffer, SdpRefusal> {
         if self.awaits_answer() {
             return Err(SdpRefusal::Glare);
@@ -29,37 +29,37 @@ impl Negotiator {
         self.exchange =
             Some(Exchange { side: OfferSide::Peer, offer: sdp.clone(), audio, is_answered: false });
         let hold = Hold::of(direction);
+        let sdp = with_one_audio(sdp, audio);
         Ok(PeerOffer { sdp, audio, direction, hold, is_refresh, contradicts_version })
     }
 
     /// The stream of the peer's offer to take part in: where it was, if it still
-    /// can be used there, else the first one that can.
+    /// can be used there, else the first one that can, with keys before without.
     fn audio_of_offer<'a>(&self, sdp: &'a Sdp) -> Result<(usize, &'a Media), SdpRefusal> {
-        let usable = |m: &&Media| m.is_audio() && m.is_plain_rtp() && m.port != 0;
+        let is_live = |m: &Media| m.is_audio() && m.port != 0;
+        let is_usable = |m: &Media| is_live(m) && self.chosen(m).is_ok();
+        let is_keyed = |m: &Media| is_live(m) && self.chosen(m).is_ok_and(|line| line.is_some());
         let known = self.agreed.as_ref().map(|agreed| agreed.audio);
         let index = known
-            .filter(|index| sdp.media.get(*index).as_ref().is_some_and(usable))
+            .filter(|index| sdp.media.get(*index).is_some_and(is_usable))
+            .or_else(|| sdp.media.iter().position(is_keyed))
+            .or_else(|| sdp.media.iter().position(is_usable))
             .or_else(|| sdp.audio_index())
             .ok_or(SdpRefusal::NoAudio)?;
         let media = sdp.media.get(index).ok_or(SdpRefusal::NoAudio)?;
-        if media.is_secure_rtp() {
-            return Err(SdpRefusal::SecureOnly);
-        }
-        if !media.is_plain_rtp() {
-            return Err(SdpRefusal::NoAudio);
-        }
-        if media.port == 0 {
+        if media.port == 0 && (media.is_plain_rtp() || media.is_keyed_here()) {
             // Port zero alone is a hold; beside a live stream of another kind it
-            // means "fax instead", or SRTP instead.
+            // means "fax instead", or SRTP of a kind that is not ours instead.
             let live = sdp.media.iter().find(|m| m.port != 0);
             return match live {
-                Some(other) if other.is_audio() && other.is_secure_rtp() => {
-                    Err(SdpRefusal::SecureOnly)
+                Some(other) if other.is_audio() => {
+                    Err(self.chosen(other).err().unwrap_or(SdpRefusal::NoAudio))
                 }
                 Some(_) => Err(SdpRefusal::NoAudio),
                 None => Ok((index, media)),
             };
         }
+        self.chosen(media)?;
         if !has_speech(&relayable(media)) {
             return Err(SdpRefusal::NoCommonCodec);
         }
@@ -106,7 +106,8 @@ impl Negotiator {
         self.narrow(&mut wished);
         self.widen(&mut wished);
         let formats = self.bind(&wished);
-        let (mut media, audio, proto) = self.layout();
+        let (crypto, first_proto) = self.offering_lines(is_late);
+        let (mut media, audio, proto) = self.layout(first_proto);
         let section = AudioSection {
             at,
             proto: &proto,
@@ -114,6 +115,7 @@ impl Negotiator {
             direction: far_wish,
             ptime_ms: far.and_then(|(_, media)| media.ptime_ms),
             maxptime_ms: far.and_then(|(_, media)| media.maxptime_ms),
+            crypto,
         }
         .into_media();
         match media.get_mut(audio) {
@@ -154,12 +156,12 @@ impl Negotiator {
     }
 
     /// The streams that an offer of ours must keep in place: all that were ever
-    /// agreed, refused but for ours (RFC 3264 §8).
-    fn layout(&self) -> (Vec<Media>, usize, String) {
-        let Some(agreed) = &self.agreed else { return (Vec::new(), 0, "RTP/AVP".into()) };
+    /// agreed, refused but for ours (RFC 3264 §8). The transport stays what it is.
+    fn layout(&self, first_proto: &str) -> (Vec<Media>, usize, String) {
+        let Some(agreed) = &self.agreed else { return (Vec::new(), 0, first_proto.into()) };
         let proto = agreed.local.media.get(agreed.audio).map(|m| m.proto.clone());
         let media = agreed.local.media.iter().map(refused).collect();
-        (media, agreed.audio, proto.unwrap_or_else(|| "RTP/AVP".into()))
+        (media, agreed.audio, proto.unwrap_or_else(|| first_proto.into()))
     }
 
     /// What is in use first, then everything else that we can do.
@@ -185,7 +187,8 @@ fn differs(agreed: &Agreed, offer: &Sdp) -> bool {
     let state = |sdp: &Sdp| {
         let list = sdp.media.iter().map(|media| {
             let connection = sdp.connection_of(media).cloned();
-            (connection, media.port, sdp.effective_direction_of(media), media.formats.clone())
+            let (direction, keys) = (sdp.effective_direction_of(media), media.crypto.clone());
+            (connection, media.port, direction, media.formats.clone(), keys)
         });
         list.collect::<Vec<_>>()
     };

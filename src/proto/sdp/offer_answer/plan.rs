@@ -6,7 +6,9 @@ use super::super::attribute::Direction;
 use super::super::codec_match::Format;
 use super::super::media::Media;
 use super::super::session::{Connection, Sdp};
-use super::{Agreed, Negotiator, OfferSide, relayable};
+use super::security::protection;
+use super::{Agreed, Negotiator, OfferSide, relayable, with_one_audio};
+use crate::proto::srtp::Protection;
 
 /// Where we want a stream's packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +44,8 @@ pub struct StreamPlan {
     pub maxptime_ms: Option<u32>,
     /// The number to send digits under, on the clock of the first codec.
     pub telephone_event_pt: Option<u8>,
+    /// How the packets are protected, both ways.
+    pub protection: Protection,
 }
 
 impl StreamPlan {
@@ -63,7 +67,7 @@ impl Negotiator {
     #[must_use]
     pub fn agreed_remote(&self) -> Option<Sdp> {
         let agreed = self.agreed.as_ref()?;
-        let mut sdp = agreed.remote.clone();
+        let mut sdp = with_one_audio(agreed.remote.clone(), agreed.audio);
         let formats = agreed_plan(agreed).send_formats;
         sdp.media.get_mut(agreed.audio)?.set_rtp_formats(&formats);
         Some(sdp)
@@ -73,15 +77,25 @@ impl Negotiator {
     /// possible: an offerer must be ready to receive at once (RFC 3264 §5.1).
     #[must_use]
     pub fn plan(&self) -> StreamPlan {
-        let mut plan = self.agreed.as_ref().map(agreed_plan);
+        let mut plan = self.agreed.as_ref().map(|agreed| StreamPlan {
+            protection: self.protection(agreed),
+            ..agreed_plan(agreed)
+        });
+        let until_keyed = |is_keyed| {
+            if is_keyed { Protection::Pending } else { Protection::Clear }
+        };
         if let Some(exchange) = self.exchange.as_ref().filter(|e| !e.is_answered)
             && let Some(media) = exchange.offer.media.get(exchange.audio)
         {
             plan = match (plan, exchange.side) {
-                (None, OfferSide::Peer) => Some(plan_of_offer(&exchange.offer, media)),
+                (None, OfferSide::Peer) => Some(StreamPlan {
+                    protection: until_keyed(self.chosen(media).is_ok_and(|line| line.is_some())),
+                    ..plan_of_offer(&exchange.offer, media)
+                }),
                 (None, OfferSide::Us { .. }) => Some(StreamPlan {
                     receive: media.direction.unwrap_or_default().receives(),
                     receive_formats: relayable(media),
+                    protection: until_keyed(!media.crypto.is_empty()),
                     ..StreamPlan::default()
                 }),
                 (Some(mut agreed), OfferSide::Us { .. }) => {
@@ -116,7 +130,8 @@ pub(super) fn agreed_plan(agreed: &Agreed) -> StreamPlan {
     let (we, they) =
         (agreed.local.effective_direction_of(local), agreed.remote.effective_direction_of(remote));
     let flow = if remote.port == 0 { Direction::Inactive } else { we.intersect(they.reverse()) };
-    fill(&agreed.remote, remote, flow, send_formats, receive_formats)
+    let plan = fill(&agreed.remote, remote, flow, send_formats, receive_formats);
+    StreamPlan { protection: protection(agreed), ..plan }
 }
 
 fn plan_of_offer(offer: &Sdp, media: &Media) -> StreamPlan {
@@ -140,6 +155,7 @@ fn fill(
         ptime_ms: media.ptime_ms,
         maxptime_ms: media.maxptime_ms,
         telephone_event_pt: telephone_event(&send_formats),
+        protection: Protection::Clear,
         send_formats,
         receive_formats,
     }

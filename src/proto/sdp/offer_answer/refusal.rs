@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::super::crypto::Unusable;
 use super::super::session::SdpError;
 
 /// Why an offer or answer is refused. The agreed session is untouched.
@@ -11,8 +12,14 @@ pub enum SdpRefusal {
     Malformed(SdpError),
     /// No audio stream that we could take part in.
     NoAudio,
-    /// Audio only over SRTP, which we do not speak.
+    /// Audio only over SRTP, and the peer is to have none.
     SecureOnly,
+    /// Audio only over SRTP with keys that are agreed on by DTLS, which we do not speak.
+    KeysByDtls,
+    /// Audio over SRTP, and no `a=crypto` line that we can use; why the first one is none.
+    NoUsableKey(Option<Unusable>),
+    /// Audio in the clear, from a peer that must encrypt it.
+    ClearOnly,
     /// No codec in common.
     NoCommonCodec,
     /// The peer makes an offer while ours is open; answer 491 (RFC 3261 §14.2).
@@ -28,7 +35,9 @@ impl SdpRefusal {
         match self {
             Self::Malformed(_) | Self::Glare | Self::NoOffer => (399, "Miscellaneous warning"),
             Self::NoAudio => (304, "Media type not available"),
-            Self::SecureOnly => (302, "Incompatible transport protocol"),
+            Self::SecureOnly | Self::KeysByDtls | Self::NoUsableKey(_) | Self::ClearOnly => {
+                (302, "Incompatible transport protocol")
+            }
             Self::NoCommonCodec => (305, "Incompatible media format"),
         }
     }
@@ -39,7 +48,13 @@ impl SdpRefusal {
         match self {
             Self::Malformed(_) => 400,
             Self::Glare => 491,
-            Self::NoAudio | Self::SecureOnly | Self::NoCommonCodec | Self::NoOffer => 488,
+            Self::NoAudio
+            | Self::SecureOnly
+            | Self::KeysByDtls
+            | Self::NoUsableKey(_)
+            | Self::ClearOnly
+            | Self::NoCommonCodec
+            | Self::NoOffer => 488,
         }
     }
 }
@@ -55,7 +70,13 @@ impl fmt::Display for SdpRefusal {
         match self {
             Self::Malformed(error) => error.fmt(f),
             Self::NoAudio => f.write_str("the offer has no audio stream"),
-            Self::SecureOnly => f.write_str("the offer has audio only over SRTP"),
+            Self::SecureOnly => f.write_str("there is audio only over SRTP, which is off here"),
+            Self::KeysByDtls => f.write_str("there is audio only over SRTP with keys by DTLS"),
+            Self::NoUsableKey(None) => f.write_str("there is audio over SRTP and no key for it"),
+            Self::NoUsableKey(Some(why)) => {
+                write!(f, "no a=crypto line can be used, the first one because of {why}")
+            }
+            Self::ClearOnly => f.write_str("SRTP is required here, and there is audio without it"),
             Self::NoCommonCodec => f.write_str("the two sides share no codec"),
             Self::Glare => f.write_str("both sides made an offer"),
             Self::NoOffer => f.write_str("there is no open offer"),
