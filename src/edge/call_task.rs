@@ -11,6 +11,7 @@ use super::clock::Clock;
 use super::control::EventLog;
 use super::media_io::{DeadAfter, LegPlan, MediaHandle, Side as MediaSide};
 use super::recording::{Recorder, StartRefused, TapControl};
+use super::sounds::Sounds;
 use super::store::Store;
 use crate::proto::time::Instant;
 use crate::switch::call::{Call, Input, MediaOp, Output, Ports, Side, Start, TapeOp, View};
@@ -41,6 +42,8 @@ pub struct Tools {
     pub media: MediaHandle,
     /// The database.
     pub store: Store,
+    /// What is played.
+    pub sounds: Sounds,
     /// The recorder.
     pub recorder: Recorder,
     /// The event stream.
@@ -221,6 +224,10 @@ impl Task {
             }
             MediaOp::Watch { talk, hold } => media.set_dead_after(call, DeadAfter { talk, hold }),
             MediaOp::Tape(op) => return self.tape(op),
+            MediaOp::Music { side, is_on } => {
+                let clips = self.tools.sounds.get().hold.filter(|_| is_on);
+                media.music(call, media_side(side), clips)
+            }
             MediaOp::Close => media.close(call),
         };
         if let Err(busy) = result {
@@ -239,6 +246,15 @@ impl Task {
                         return self.next.push_back(Input::NotRecorded(StartRefused::Busy.words()));
                     }
                     self.tape = Some(control);
+                    if let Some(notice) = self.tools.sounds.get().notice {
+                        for side in [MediaSide::A, MediaSide::B] {
+                            let played =
+                                self.tools.media.play(self.began.call.0, side, notice.clone());
+                            if let Err(busy) = played {
+                                tracing::error!(call = %self.began.call, %busy, "the notice is not heard");
+                            }
+                        }
+                    }
                 }
                 Err(refused) => self.next.push_back(Input::NotRecorded(refused.words())),
             },

@@ -12,6 +12,7 @@ pub mod media_io;
 pub mod provisioning;
 pub mod recording;
 pub mod sip_io;
+pub mod sounds;
 pub mod stir;
 pub mod store;
 pub mod supervisor;

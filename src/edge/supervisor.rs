@@ -15,6 +15,7 @@ use super::media_io::{MediaConfig, MediaPlane, PortRange};
 use super::provisioning::{Ask, WebServer};
 use super::recording::{Recorder, RecorderConfig, Terms};
 use super::sip_io::SipIo;
+use super::sounds::Sounds;
 use super::store::Store;
 use super::switchboard_task::{self, Desk, OUTPUTS_MAX, Setup, restored};
 use super::{config, entropy};
@@ -81,6 +82,7 @@ pub async fn run(paths: Paths) -> Result<(), StartError> {
         clock,
         media: media.handle(),
         store: store.clone(),
+        sounds: Sounds::new(loaded.sounds.clone()),
         recorder: recorder.clone(),
         events: events.clone(),
         switchboard: outputs_tx,

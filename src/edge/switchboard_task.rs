@@ -388,6 +388,7 @@ impl SwitchboardTask {
         let snapshot: Arc<Snapshot> = Arc::new(self.loaded.snapshot.clone());
         self.sip.set_nameservers(&snapshot.sip.nameservers);
         self.sip.set_tls(self.loaded.tls.clone());
+        self.tools.sounds.set(self.loaded.sounds.clone());
         self.tools.recorder.set_terms(Terms::of(&snapshot.recording));
         self.switchboard.reload(now, snapshot, &mut self.out);
         self.desk_reloaded();

@@ -69,6 +69,8 @@ pub struct RecordingSettings {
     pub free_min_mb: u32,
     /// How often both sides hear a beep while they are recorded; zero never.
     pub beep: Duration,
+    /// The file that both sides hear when they begin to be recorded.
+    pub notice: Option<String>,
 }
 
 impl Default for RecordingSettings {
@@ -80,6 +82,7 @@ impl Default for RecordingSettings {
             keep_days: 90,
             free_min_mb: 500,
             beep: Duration::ZERO,
+            notice: None,
         }
     }
 }

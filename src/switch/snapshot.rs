@@ -154,6 +154,8 @@ pub struct MediaSettings {
     pub dead_after_hold: Duration,
     /// May two sides talk that share no codec?
     pub converts: bool,
+    /// The file that who is on hold hears.
+    pub hold_music: Option<String>,
 }
 
 impl Default for MediaSettings {
@@ -164,6 +166,7 @@ impl Default for MediaSettings {
             dead_after: Duration::from_secs(60),
             dead_after_hold: Duration::from_secs(1800),
             converts: true,
+            hold_music: None,
         }
     }
 }

@@ -21,6 +21,7 @@ mod provisioning;
 mod recording;
 mod secure;
 mod services;
+mod sounds;
 mod stir;
 mod tcp;
 mod thousand;

@@ -34,6 +34,7 @@ mod located;
 mod lossy;
 mod messages;
 mod methods;
+mod music;
 mod offers;
 mod operator;
 mod probes;

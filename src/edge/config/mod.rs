@@ -16,6 +16,7 @@ mod recording;
 mod reference;
 mod secure;
 mod settings;
+mod sounds;
 mod source;
 mod stir;
 mod tables;
@@ -38,6 +39,7 @@ pub use self::settings::{ControlSettings, DEFAULT_SOCKET};
 use self::source::{Report, Spot, Wrong};
 use crate::edge::provisioning::Templates;
 use crate::edge::sip_io::tls::Tls;
+use crate::edge::sounds::SoundSet;
 use crate::edge::stir::Material;
 use crate::switch::snapshot::Snapshot;
 
@@ -64,6 +66,8 @@ pub struct Loaded {
     pub templates: Templates,
     /// Our key for statements of who calls, and whose certificates are believed.
     pub stir: Arc<Material>,
+    /// The sounds that it names, read.
+    pub sounds: SoundSet,
 }
 
 /// Reads and checks every file of the directory.
@@ -110,6 +114,7 @@ fn load_with(
     let tls = secure::read(&mut report, &mut drafts, base, is_last_good);
     let templates = provision::read(&mut report, &drafts, base, is_last_good);
     let stir = stir::read(&mut report, &mut drafts, base, is_last_good);
+    let sounds = sounds::read(&mut report, &drafts, base, is_last_good);
     let findings = report.finish();
     let has_errors = findings.iter().any(|finding| finding.severity == Severity::Error);
     let (Some(tls), Some(templates), Some(stir), false) = (tls, templates, stir, has_errors) else {
@@ -118,7 +123,7 @@ fn load_with(
     let control = drafts.settings.control.clone();
     let snapshot = check::snapshot(drafts);
     let stir = Arc::new(stir);
-    Ok(Loaded { snapshot, control, warnings: findings, is_last_good, tls, templates, stir })
+    Ok(Loaded { snapshot, control, warnings: findings, is_last_good, tls, templates, stir, sounds })
 }
 
 /// Adds the file's text to the report; a file other than `tandem.toml` may be absent.

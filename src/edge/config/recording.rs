@@ -1,6 +1,7 @@
 //! `[recording]`: which calls are recorded, where to, and for how long they are kept.
 
 use super::item::{Given, Item};
+use super::secure::optional;
 use super::settings::{Settings, in_seconds, quoted, seconds};
 use super::source::Wrong;
 use crate::proto::recording::Tracks;
@@ -64,6 +65,16 @@ pub(super) static RECORDING: &[Key] = &[
         |s, n| s.recording.free_min_mb = n,
         |s| s.recording.free_min_mb.to_string(),
         "Megabytes that stay free on the disk: with less, no recording begins, and an event says so.",
+    ),
+    Key::text(
+        "notice",
+        "a sound file, or nothing",
+        Given::Default { shows: |s| quoted(s.recording.notice.as_deref().unwrap_or("")) },
+        |s, text| {
+            s.recording.notice = optional(text)?;
+            Ok(())
+        },
+        "What both sides hear when they begin to be recorded, instead of each other. A reload reads it again.",
     ),
     Key::whole(
         "beep_seconds",

@@ -9,7 +9,7 @@ use super::item::{Given, Item};
 use super::protect::{DIAL, EMERGENCY, GUARD, list};
 use super::provision::PROVISIONING;
 use super::recording::RECORDING;
-use super::secure::TLS;
+use super::secure::{TLS, optional};
 use super::source::{Marked, Spot, Wrong};
 use super::stir::STIR;
 use super::value;
@@ -272,6 +272,16 @@ static MEDIA: &[Key] = &[
         |s, n| s.media.dead_after_hold = seconds(n),
         |s| in_seconds(s.media.dead_after_hold),
         "The same while a side holds the call; 0 is never.",
+    ),
+    Key::text(
+        "hold_music",
+        "a sound file, or nothing",
+        Given::Default { shows: |s| quoted(s.media.hold_music.as_deref().unwrap_or("")) },
+        |s, text| {
+            s.media.hold_music = optional(text)?;
+            Ok(())
+        },
+        "What who is on hold hears, again and again: WAV, MP3, FLAC or Ogg, in the folder of this file unless its name begins with /. Its phone is not told of the hold then. Nothing: holds cross the call. A reload reads it again.",
     ),
     Key::flag(
         "transcode",

@@ -75,7 +75,8 @@ fn the_comments_of_the_shipped_configuration_work_when_their_marks_are_removed()
             .collect();
         fs::write(dir.0.join(source.file()), text).unwrap();
     }
-    let loaded = load(&dir.0).unwrap();
+    // The sounds lie beside the original.
+    let loaded = load_beside(&dir.0, &conf, false).unwrap();
     assert_eq!(loaded.warnings, []);
     assert_eq!(loaded.snapshot.trunks.len(), 1);
     assert_eq!(loaded.snapshot.numbers.len(), 1);

@@ -9,6 +9,7 @@ use super::player::{Beep, Player};
 use super::port_pool::Random;
 use super::socket::SocketPair;
 use crate::edge::recording::Tap;
+use crate::edge::sounds::Clips;
 use crate::proto::audio::Codec;
 use crate::proto::nat::{Latch, RtcpLatch, Verdict};
 use crate::proto::rtp::rtcp::{RTCP_MAX, ReportedView, SourceView, Translation, translate};
@@ -176,6 +177,8 @@ pub(super) struct Leg {
     pub(super) repacketiser: Repacketiser,
     /// Makes what this side's peer hears of what it does not speak.
     pub(super) converter: Option<Box<Converter>>,
+    /// What this side's peer hears for as long as it is on hold.
+    pub(super) music: Option<Clips>,
     /// What this side's peer hears instead of the far side.
     pub(super) player: Option<Player>,
     /// When the worker will look at the repacketiser and the player next.
@@ -221,6 +224,7 @@ impl Leg {
             outgoing,
             repacketiser: Repacketiser::default(),
             converter: None,
+            music: None,
             player: None,
             wakes_at: None,
             stats: LegStats::default(),
@@ -248,6 +252,7 @@ impl Leg {
         self.latch.vouch(!self.guard.is_clear());
         self.plan = plan;
         self.is_set = true;
+        self.go_on_with_music(now);
         self.seen(now);
     }
 
@@ -304,6 +309,10 @@ impl Call {
             self.a.play(now, &clips);
             self.b.play(now, &clips);
         }
+    }
+
+    pub(super) fn leg_mut(&mut self, side: Side) -> &mut Leg {
+        self.way(side).0
     }
 
     pub(super) fn leg(&self, side: Side) -> &Leg {

@@ -12,6 +12,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use super::call::{DeadAfter, LegPlan, Side};
 use super::socket::SocketPair;
 use crate::edge::recording::Tap;
+use crate::edge::sounds::Clips;
 
 /// Commands that a worker may fall behind by. When it is full the sender gets
 /// [`MediaBusy`] at once, and its call fails with a cause of its own: a worker
@@ -51,6 +52,18 @@ pub(super) enum Command {
     SetDeadAfter {
         call: u64,
         limits: DeadAfter,
+    },
+    /// A side hears this once.
+    Play {
+        call: u64,
+        side: Side,
+        clips: Clips,
+    },
+    /// A side hears this again and again, or the other side again.
+    Music {
+        call: u64,
+        side: Side,
+        clips: Option<Clips>,
     },
     /// Somebody listens from now on.
     Tap {

@@ -14,6 +14,7 @@ use super::port_pool::{PortPair, PortPool, PortRange, Random};
 use super::stock::Stock;
 use super::worker::Worker;
 use crate::edge::recording::Tap;
+use crate::edge::sounds::Clips;
 use crate::proto::time::Instant;
 
 /// The daemon's clock, as the workers read it.
@@ -263,6 +264,24 @@ impl MediaHandle {
     /// [`MediaBusy`]: the limits are as they were.
     pub fn set_dead_after(&self, call: u64, limits: DeadAfter) -> Result<(), MediaBusy> {
         self.mailbox(call)?.send(Command::SetDeadAfter { call, limits })
+    }
+
+    /// A side hears this once, from now on, instead of the other side.
+    ///
+    /// # Errors
+    ///
+    /// [`MediaBusy`]: it is not heard.
+    pub fn play(&self, call: u64, side: Side, clips: Clips) -> Result<(), MediaBusy> {
+        self.mailbox(call)?.send(Command::Play { call, side, clips })
+    }
+
+    /// A side hears this again and again instead of the other side; `None`: it hears the other side again.
+    ///
+    /// # Errors
+    ///
+    /// [`MediaBusy`]: it hears what it heard.
+    pub fn music(&self, call: u64, side: Side, clips: Option<Clips>) -> Result<(), MediaBusy> {
+        self.mailbox(call)?.send(Command::Music { call, side, clips })
     }
 
     /// Lets a recorder listen from now on, and both sides hear a beep that often. The tap is dropped, and so the recording

@@ -4,6 +4,7 @@ use std::f32::consts::TAU;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use crate::edge::sounds::Clips;
 use crate::proto::audio::Codec;
 use crate::proto::rtp::{CLIP_PACKET_MS, Clip, HEADER_LEN, Header, OutgoingStream};
 use crate::proto::sdp::Format;
@@ -18,9 +19,6 @@ const BEEP_HZ: f32 = 1_400.0;
 const BEEP_MS: u32 = 200;
 /// Loud enough to be noticed beside speech, and no louder: 18 dB below full scale.
 const BEEP_LEVEL: f32 = 4_000.0;
-
-/// One sound in several codecs.
-pub(super) type Clips = Arc<[Clip]>;
 
 /// The beep, encoded once in whatever a peer may want.
 #[must_use]
@@ -57,16 +55,23 @@ pub(super) struct Player {
     payload_type: u8,
     next: usize,
     pub(super) next_at: Instant,
+    is_looped: bool,
+    is_begun: bool,
 }
 
 impl Player {
     /// Begins now, in the codec that the peer is sent; `None` if the sound is not there in it.
-    pub(super) fn new(clips: &Clips, formats: &[Format], now: Instant) -> Option<Self> {
+    pub(super) fn new(
+        clips: &Clips,
+        formats: &[Format],
+        now: Instant,
+        is_looped: bool,
+    ) -> Option<Self> {
         let spoken = formats.iter().find(|format| format.is_speech())?;
         let codec = Codec::of(&spoken.name, spoken.clock_rate, spoken.channels)?;
         let clip = clips.iter().position(|clip| clip.codec() == codec)?;
         let (clips, payload_type) = (Arc::clone(clips), spoken.payload_type);
-        Some(Self { clips, clip, payload_type, next: 0, next_at: now })
+        Some(Self { clips, clip, payload_type, next: 0, next_at: now, is_looped, is_begun: false })
     }
 
     /// Does the peer still take it?
@@ -86,12 +91,16 @@ impl Player {
         }
         while self.next_at <= now {
             let Some(clip) = self.clips.get(self.clip) else { return false };
+            if self.is_looped && clip.packet(self.next).is_none() {
+                self.next = 0;
+            }
             let Some(payload) = clip.packet(self.next) else { return false };
+            let is_first = !std::mem::replace(&mut self.is_begun, true);
             let header = outgoing.own(
                 now,
                 self.payload_type,
                 (clip.codec().clock_rate(), clip.packet_ticks()),
-                self.next == 0,
+                is_first,
             );
             if write(&header, payload, send) {
                 outgoing.sent(payload.len());

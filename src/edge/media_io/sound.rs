@@ -1,8 +1,9 @@
 //! What a leg's packets sound like: recorded, made into another codec, or covered by a sound of our own.
 
 use super::call::{Leg, Side, send_rtp};
-use super::player::{Clips, Player};
+use super::player::Player;
 use crate::edge::recording::Tap;
+use crate::edge::sounds::Clips;
 use crate::proto::rtp::{Carried, Converter, Header, payload_of};
 use crate::proto::time::Instant;
 
@@ -69,7 +70,7 @@ impl Leg {
 
     /// Plays a sound to this side's peer from now on, in place of whatever it hears.
     pub(super) fn play(&mut self, now: Instant, clips: &Clips) {
-        if let Some(player) = Player::new(clips, &self.plan.send_formats, now) {
+        if let Some(player) = Player::new(clips, &self.plan.send_formats, now, false) {
             self.repacketiser.clear();
             self.player = Some(player);
         }
@@ -85,6 +86,22 @@ impl Leg {
         let mut send = |bytes: &[u8]| send_rtp(&sockets.rtp, guard, bytes, destination, stats);
         if !player.play(now, &mut self.outgoing, &mut send) {
             self.player = None;
+            self.go_on_with_music(now);
+        }
+    }
+
+    /// This side's peer hears this again and again from now on, or the far side again.
+    pub(super) fn set_music(&mut self, now: Instant, clips: Option<Clips>) {
+        self.player = None;
+        self.music = clips;
+        self.go_on_with_music(now);
+    }
+
+    /// Plays the music of the hold, if there is one and nothing else is played.
+    pub(super) fn go_on_with_music(&mut self, now: Instant) {
+        if let (Some(music), None) = (&self.music, &self.player) {
+            self.player = Player::new(music, &self.plan.send_formats, now, true);
+            self.repacketiser.clear();
         }
     }
 }

@@ -250,6 +250,12 @@ impl Worker {
                     call.set_dead_after(now, limits);
                 }
             }
+            Command::Play { call, side, clips } => self.play(now, (call, side), |leg| {
+                leg.play(now, &clips);
+            }),
+            Command::Music { call, side, clips } => self.play(now, (call, side), |leg| {
+                leg.set_music(now, clips);
+            }),
             Command::Tap { call, tap, beep } => {
                 if let Some(call) = self.call(call) {
                     call.set_tap(now, tap, beep);
@@ -260,6 +266,17 @@ impl Worker {
                     self.outbox.send(call, MediaEvent::Stats(Box::new(stats)));
                 }
             }
+        }
+    }
+
+    /// Changes what a side hears, and sees to it that it is heard.
+    fn play(&mut self, now: Instant, (call, side): (u64, Side), change: impl FnOnce(&mut Leg)) {
+        let Some(slot) = self.by_id.get(&call).copied() else { return };
+        let Some(call) = self.slots.get_mut(slot).and_then(Option::as_deref_mut) else { return };
+        change(call.leg_mut(side));
+        call.wake(now, side);
+        if let Some(at) = call.new_wake(side) {
+            self.wakes.push(Reverse((at, slot, side)));
         }
     }
 

@@ -326,6 +326,7 @@ impl SwitchboardTask {
             if !is_dry_run {
                 self.sip.set_tls(loaded.tls.clone());
                 (self.loaded.tls, self.loaded.templates) = (loaded.tls, loaded.templates);
+                self.tools.sounds.set(loaded.sounds);
                 self.desk_reloaded();
             }
             self.loaded.snapshot.revision

@@ -139,6 +139,7 @@ impl Call {
 
     /// Writes the record when the figures are there, and lets go when the dialogs are.
     pub(super) fn settle(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.review_music(out);
         self.run_reoffer(now, out);
         self.note_protection(now, out);
         if self.phase != Phase::Closing {

@@ -15,6 +15,7 @@ mod input;
 mod leg;
 mod lines;
 mod modify;
+mod music;
 mod output;
 mod protect;
 mod recording;
@@ -104,6 +105,8 @@ pub struct Call {
     /// Leg a is to be told who is at the other end now, as soon as it can be.
     tell_due: bool,
     recording: Recording,
+    /// Which sides of the relay hear music: a, b.
+    music: [bool; 2],
     began_at: Instant,
     origin: Origin,
     snapshot: Arc<Snapshot>,
@@ -176,6 +179,7 @@ impl Call {
             given_ids: identity::GivenIds::new(&mut tokens),
             tell_due: false,
             recording: Recording::Off,
+            music: [false; 2],
             dialled: start.began.called.clone(),
             began: start.began,
             began_at: now,

@@ -36,6 +36,7 @@ impl Call {
         out: &mut Vec<Output>,
     ) {
         let Some(leg) = self.leg_mut(at) else { return };
+        let held_before = leg.negotiator.hold();
         let offer = match leg.negotiator.offer_from_peer(body) {
             Ok(offer) => offer,
             Err(refusal) => {
@@ -47,7 +48,8 @@ impl Call {
             }
         };
         let is_refresh = offer.is_refresh && !offer.contradicts_version;
-        let Some(other) = across.filter(|_| !is_refresh) else {
+        let is_ours = is_refresh || self.is_held_here(at, held_before, &offer);
+        let Some(other) = across.filter(|_| !is_ours) else {
             // A refresh concerns nobody else, and a leg without a partner is answered by us.
             return self.answer_here(now, at, address, out);
         };

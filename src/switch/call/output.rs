@@ -31,6 +31,13 @@ pub enum MediaOp {
         /// While one side holds.
         hold: Duration,
     },
+    /// Music on hold for a side, instead of the other side.
+    Music {
+        /// Who hears it.
+        side: Side,
+        /// From now on, or not any more.
+        is_on: bool,
+    },
     /// About the recording.
     Tape(TapeOp),
     /// What may flow on a side now.

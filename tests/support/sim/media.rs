@@ -14,6 +14,8 @@ pub struct Open {
     pub ports: Option<(Ports, Ports)>,
     pub a: StreamPlan,
     pub b: StreamPlan,
+    /// Which side hears music.
+    pub music: [bool; 2],
     /// Silence that is reported, while talking and while held, once somebody asked for it.
     pub dead_after: Option<(Duration, Duration)>,
 }
@@ -111,6 +113,13 @@ impl MediaPlane {
                     Side::A => open.a = plan,
                     Side::B => open.b = plan,
                 }
+                None
+            }
+            MediaOp::Music { side, is_on } => {
+                let open = self.open.get_mut(&call).expect("music where no ports are open");
+                let before =
+                    std::mem::replace(&mut open.music[usize::from(side == Side::B)], is_on);
+                assert_ne!(before, is_on, "music is told of when it changes");
                 None
             }
             MediaOp::Tape(op) => {

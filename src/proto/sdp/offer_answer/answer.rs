@@ -73,6 +73,18 @@ impl Negotiator {
         self.answer(&wish, at)
     }
 
+    /// Does the peer's open offer have the codec that is spoken with it?
+    #[must_use]
+    pub fn keeps_its_codec(&self) -> bool {
+        let open = self.exchange.as_ref().filter(|open| open.side == OfferSide::Peer);
+        let offered = open.and_then(|open| open.offer.media.get(open.audio)).map(relayable);
+        let current = self.local_formats();
+        let spoken = current.iter().find(|format| format.is_speech());
+        spoken.zip(offered).is_some_and(|(spoken, offered)| {
+            offered.iter().any(|format| format.is_same_codec(spoken))
+        })
+    }
+
     fn answer(&mut self, wish: &AnswerWish, at: MediaAddress) -> Result<Vec<u8>, SdpRefusal> {
         let exchange = self.exchange.clone().filter(|e| e.side == OfferSide::Peer);
         let Exchange { offer, audio, is_answered, .. } = exchange.ok_or(SdpRefusal::NoOffer)?;

@@ -1,0 +1,47 @@
+//! Sounds as an administrator names them.
+
+use super::super::tests::{ALICE, SIP, findings, loaded};
+
+const TONE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/sounds/tone.ogg");
+
+#[test]
+fn a_sound_is_read_when_the_configuration_is() {
+    let text = format!("{SIP}[media]\nhold_music = \"{TONE}\"\n[recording]\nnotice = \"{TONE}\"\n");
+    let sounds = loaded(&[("tandem.toml", &text), ("phones.toml", ALICE)]).sounds;
+    assert!(sounds.hold.is_some() && sounds.notice.is_some());
+    let none = loaded(&[("tandem.toml", SIP), ("phones.toml", ALICE)]).sounds;
+    assert!(none.hold.is_none() && none.notice.is_none());
+}
+
+#[test]
+fn a_sound_that_cannot_be_used_is_found_by_the_check() {
+    let text = format!("{SIP}[media]\nhold_music = \"none.ogg\"\n");
+    let found = findings(&[("tandem.toml", &text), ("phones.toml", ALICE)]);
+    assert!(
+        found.starts_with("error tandem.toml:4:14: ") || found.contains("tandem.toml:4:14"),
+        "{found}"
+    );
+    assert!(found.contains("bad-sound") && found.contains("WAV, MP3, FLAC"), "{found}");
+    let text = format!("{SIP}[recording]\nnotice = \"phones.toml\"\n");
+    let found = findings(&[("tandem.toml", &text), ("phones.toml", ALICE)]);
+    assert!(found.contains("bad-sound"), "a relative name is beside the file: {found}");
+}
+
+/// What is wrong in `[recording]` is told with what would be right.
+#[test]
+fn recordings_are_checked() {
+    let grid = [
+        ("calls = \"some\"", "write \"none\" or \"all\""),
+        ("tracks = \"three\"", "write \"dual\" or \"mixed\""),
+        ("folder = \"recordings\"", "begins with /"),
+        ("keep_day = 3", "keep_days"),
+    ];
+    for (line, help) in grid {
+        let text = format!("{SIP}[recording]\n{line}\n");
+        let found = findings(&[("tandem.toml", &text)]);
+        assert!(found.contains("tandem.toml:4:") && found.contains(help), "{line}: {found}");
+    }
+    let phone = format!("{ALICE}record = \"sometimes\"\n");
+    let found = findings(&[("tandem.toml", SIP), ("phones.toml", &phone)]);
+    assert!(found.contains("write \"as_usual\", \"always\" or \"never\""), "{found}");
+}
