@@ -110,3 +110,40 @@ fn a_transfer_that_fails_is_a_hold_again() {
     w.hang_up(b);
     w.assert_empty();
 }
+
+/// Who is on hold changes its codec meanwhile: it keeps its music, and is heard after the hold.
+#[test]
+fn who_is_on_hold_may_change_its_session() {
+    for form in [HOLD, Form::Direction("inactive")] {
+        let (mut w, [a, b, _]) = talking();
+        w.modify(a, "INVITE", form);
+        w.run_for(300);
+        w[b].codecs.reverse();
+        w.modify(b, "INVITE", TALK);
+        w.run_for(500);
+        assert_eq!(w[b].statuses("INVITE").last(), Some(&200));
+        assert_eq!(music(&w), [false, true], "{form:?}");
+        assert!(w.media.open[&w.call()].b.send, "{form:?}: it can be played to");
+        w.modify(a, "INVITE", TALK);
+        w.run_for(500);
+        assert_eq!((music(&w), heard(&w)), ([false, false], (true, true)), "{form:?}");
+        w.hang_up(a);
+        w.assert_empty();
+    }
+}
+
+/// Row 147: who holds may be silent for as long as a hold may last, though it said that it would send.
+#[test]
+fn row_147_who_holds_may_be_silent() {
+    for form in [HOLD, Form::Direction("inactive")] {
+        let (mut w, [a, ..]) = talking();
+        assert!(!w.media.open[&w.call()].a.is_holding);
+        w.modify(a, "INVITE", form);
+        w.run_for(300);
+        let open = &w.media.open[&w.call()];
+        assert!(open.a.is_holding && !open.b.is_holding, "{form:?}");
+        w.modify(a, "INVITE", TALK);
+        w.run_for(300);
+        assert!(!w.media.open[&w.call()].a.is_holding);
+    }
+}

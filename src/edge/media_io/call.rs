@@ -52,6 +52,8 @@ pub struct LegPlan {
     pub send: bool,
     /// The peer may send to us.
     pub receive: bool,
+    /// The peer holds the call, and need not send what it may.
+    pub is_holding: bool,
     /// What the peer takes, under its numbers.
     pub send_formats: Vec<Format>,
     /// What the peer may send, under our numbers.
@@ -74,6 +76,7 @@ impl LegPlan {
             remote_rtcp: plan.remote_rtcp,
             send: plan.send && is_ready,
             receive: plan.receive && is_ready,
+            is_holding: plan.is_holding,
             send_formats: plan.send_formats.clone(),
             receive_formats: plan.receive_formats.clone(),
             packet_time: PacketTime { ptime_ms: plan.ptime_ms, maxptime_ms: plan.maxptime_ms },
@@ -385,7 +388,8 @@ impl Call {
         let id = self.id;
         for side in [Side::A, Side::B] {
             let (leg, _) = self.way(side);
-            let limit = if leg.plan.receive { limits.talk } else { limits.hold };
+            let is_to_speak = leg.plan.receive && !leg.plan.is_holding;
+            let limit = if is_to_speak { limits.talk } else { limits.hold };
             let silent_for = now.since(leg.alive_at);
             let is_too_long = !limit.is_zero() && silent_for > limit;
             if leg.is_set && !leg.is_dead && is_too_long {

@@ -146,9 +146,11 @@ impl Call {
         let answer =
             self.leg_mut(at).zip(body).map(|(leg, body)| leg.negotiator.answer_from_peer(body));
         let passed = match (answer, address) {
-            (Some(Ok(answer)), Some(address)) => self
-                .leg_mut(from)
-                .and_then(|leg| leg.negotiator.answer_to_peer(&answer.sdp, address).ok()),
+            (Some(Ok(answer)), Some(address)) => {
+                let answer = self.as_told(at, answer.sdp);
+                let leg = self.leg_mut(from);
+                leg.and_then(|leg| leg.negotiator.answer_to_peer(&answer, address).ok())
+            }
             _ => None,
         };
         let Some(body) = passed else {

@@ -1,7 +1,7 @@
 //! What a side hears that is on hold: music from us, and nothing of it is told to its phone.
 
 use super::*;
-use crate::proto::sdp::{Hold, PeerOffer};
+use crate::proto::sdp::{Direction, Hold, PeerOffer, Sdp};
 
 impl Call {
     /// Is this offer a hold, or the end of one, that concerns nobody but us? The other side hears music then and is not asked
@@ -12,7 +12,23 @@ impl Call {
             && self.phase == Phase::Talking
             && self.transfer.is_none()
             && is_hold
+            && self.across(at).and_then(|other| self.leg(other)).is_some_and(|other| {
+                // What crossed before has to be taken back the same way.
+                other.negotiator.is_open_across()
+            })
             && self.leg(at).is_some_and(|leg| leg.negotiator.keeps_its_codec())
+    }
+
+    /// What a side answered, as the other one is told it: who holds with music is there to be talked to.
+    pub(super) fn as_told(&self, at: At, mut answer: Sdp) -> Sdp {
+        let is_holder = self.leg(at).is_some_and(|leg| leg.negotiator.hold() != Hold::Off);
+        if is_holder && self.snapshot.media.hold_music.is_some() && self.phase == Phase::Talking {
+            let audio = answer.audio_index().and_then(|index| answer.media.get_mut(index));
+            if let Some(audio) = audio.filter(|audio| audio.port != 0) {
+                audio.direction = Some(Direction::SendRecv);
+            }
+        }
+        answer
     }
 
     /// Begins and ends music, by who holds whom now.

@@ -73,6 +73,12 @@ impl Negotiator {
         self.answer(&wish, at)
     }
 
+    /// May the peer send and hear, as far as the far side has ever said?
+    #[must_use]
+    pub fn is_open_across(&self) -> bool {
+        self.far_wish == Direction::SendRecv
+    }
+
     /// Does the peer's open offer have the codec that is spoken with it?
     #[must_use]
     pub fn keeps_its_codec(&self) -> bool {

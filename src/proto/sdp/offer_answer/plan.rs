@@ -7,7 +7,7 @@ use super::super::codec_match::Format;
 use super::super::media::Media;
 use super::super::session::{Connection, Sdp};
 use super::security::protection;
-use super::{Agreed, Negotiator, OfferSide, relayable, with_one_audio};
+use super::{Agreed, Hold, Negotiator, OfferSide, relayable, with_one_audio};
 use crate::proto::srtp::Protection;
 
 /// Where we want a stream's packets.
@@ -32,6 +32,8 @@ pub struct StreamPlan {
     pub send: bool,
     /// The peer may send to us.
     pub receive: bool,
+    /// The peer holds the call: it may be silent, whatever it said that it would send.
+    pub is_holding: bool,
     /// What the peer takes, best first, under the **peer's** numbers
     /// (RFC 3264 §5.1, §6.1).
     pub send_formats: Vec<Format>,
@@ -105,7 +107,7 @@ impl Negotiator {
                 (agreed, OfferSide::Peer) => agreed,
             };
         }
-        plan.unwrap_or_default()
+        StreamPlan { is_holding: self.hold() != Hold::Off, ..plan.unwrap_or_default() }
     }
 }
 
@@ -152,6 +154,7 @@ fn fill(
         remote_rtcp: rtcp_address(remote, media),
         send: flow.sends(),
         receive: flow.receives(),
+        is_holding: false,
         ptime_ms: media.ptime_ms,
         maxptime_ms: media.maxptime_ms,
         telephone_event_pt: telephone_event(&send_formats),
