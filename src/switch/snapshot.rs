@@ -272,6 +272,8 @@ pub struct Phone {
     pub reliable: Reliable,
     /// What it wants of the recording of its calls.
     pub record: RecordRule,
+    /// Is its record key obeyed?
+    pub record_key: bool,
     /// Its groups: what rings at a phone may be picked up by those that share a group with it.
     pub pickup_groups: Vec<String>,
     /// What it is and what is on its keys, for the files that it fetches.

@@ -176,3 +176,25 @@ fn a_recorder_that_refuses_does_not_end_the_call() {
     assert_eq!(told(&w), ["recording.began", "recording.failed"]);
     assert_eq!(w.record().cause.key, "normal");
 }
+
+/// Row 165: the record key of a phone that may do so keeps card data out, and that of any other changes nothing.
+#[test]
+fn row_165_the_record_key_of_a_phone_pauses() {
+    for may in [true, false] {
+        let mut office = recorded();
+        office.phones.get_mut("1002").unwrap().record_key = may;
+        let (mut w, [a, b, _], _) = called(office);
+        w.run_for(2_000);
+        for wanted in ["off", "on", "sideways"] {
+            w.in_dialog(b, "INFO", &format!("Record: {wanted}\r\n"), "");
+            w.run_for(100);
+            assert_eq!(w[b].statuses("INFO").last(), Some(&200), "{wanted}");
+        }
+        let all = [BEGIN, TapeOp::Pause, TapeOp::Resume];
+        assert_eq!(tape(&w), if may { &all[..] } else { &all[..1] });
+        w.hang_up(a);
+        w.assert_empty();
+        let refused = told(&w).iter().filter(|what| **what == "recording.refused").count();
+        assert_eq!(refused, if may { 0 } else { 2 });
+    }
+}

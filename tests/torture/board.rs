@@ -253,6 +253,7 @@ fn snapshot() -> Snapshot {
         device: Default::default(),
         withhold: false,
         location: Vec::new(),
+        record_key: false,
         auto_answer_for: Vec::new(),
         srtp: SrtpPolicy::default(),
     };

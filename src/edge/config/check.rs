@@ -505,6 +505,7 @@ fn phone_of(draft: PhoneDraft) -> Option<(String, Phone)> {
         pickup_groups: draft.pickup_groups,
         location: draft.location,
         withhold: draft.withhold,
+        record_key: draft.record_key,
         auto_answer_for: draft.auto_answer_for.into_iter().map(|by| by.value).collect(),
         srtp: draft.srtp.map(|srtp| srtp.value).unwrap_or_default(),
     };

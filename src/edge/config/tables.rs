@@ -34,6 +34,7 @@ pub(super) struct PhoneDraft {
     pub(super) keys: Vec<Marked<Key>>,
     pub(super) location: Vec<(String, String)>,
     pub(super) withhold: bool,
+    pub(super) record_key: bool,
     /// Checked against extensions and trunks.
     pub(super) auto_answer_for: Vec<Marked<String>>,
     /// Checked against the listeners.
@@ -177,6 +178,12 @@ pub(super) static PHONE: &[Item<PhoneDraft>] = &[
         },
         |p, text| put(&mut p.srtp, value::srtp(text.value)?, text.at),
         "Whether its audio is encrypted (SRTP, keys in the description): never; where it offers that, and offered to it by TLS; or always, else its calls are refused.",
+    ),
+    Item::flag(
+        "record_key",
+        |p, yes| p.record_key = yes,
+        |p| p.record_key.to_string(),
+        "Whether its record key (INFO with Record: on or off) begins, pauses and resumes the recording of its calls.",
     ),
     Item::texts(
         "pickup_groups",

@@ -28,6 +28,7 @@ fn phone(brand: Brand, name: &str) -> Phone {
         pickup_groups: Vec::new(),
         withhold: false,
         location: Vec::new(),
+        record_key: false,
         auto_answer_for: Vec::new(),
         srtp: Default::default(),
         device: Device {

@@ -538,6 +538,7 @@ impl Call {
             (At::First(index), E::Failed(_)) => {
                 self.first_refused(now, index, 0, "not reached", out)
             }
+            (at, E::RecordKey(is_on)) => self.record_key(now, at, is_on, out),
             (at, E::Digit(digit)) => self.digit(now, at, digit, out),
             (at, E::EarlyOffer { body }) => self.early_offered(now, at, &body, out),
             // Nothing else comes of a leg before it answers; our INVITE has no other answers than these.

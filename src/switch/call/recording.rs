@@ -68,6 +68,25 @@ impl Call {
         self.record_to(now, to, by, out);
     }
 
+    /// A phone's record key: on begins or goes on, off pauses. Only a phone that may do so is obeyed, and the timeline says if
+    /// one was not.
+    pub(super) fn record_key(&mut self, now: Instant, at: At, is_on: bool, out: &mut Vec<Output>) {
+        let Some((label, peer)) = self.leg(at).map(|leg| (leg.label.clone(), leg.peer())) else {
+            return;
+        };
+        let may = match &peer {
+            Origin::Phone(extension) | Origin::Operator(extension) => {
+                self.snapshot.phone(extension).is_some_and(|phone| phone.record_key)
+            }
+            Origin::Trunk(_) => false,
+        };
+        if !may {
+            return self.note(now, &label, "recording.refused", "its record key is not on");
+        }
+        let order = if is_on { RecordOrder::Start } else { RecordOrder::Pause };
+        self.record_ordered(now, order, &format!("the record key of {label}"), out);
+    }
+
     /// The recorder did not take it.
     pub(super) fn record_refused(&mut self, now: Instant, why: &str, out: &mut Vec<Output>) {
         self.recording = Recording::Off;

@@ -173,6 +173,7 @@ mod tests {
             device: Default::default(),
             withhold: false,
             location: Vec::new(),
+            record_key: false,
             auto_answer_for: Vec::new(),
             srtp: Default::default(),
         };

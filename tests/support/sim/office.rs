@@ -32,6 +32,7 @@ pub fn phone(extension: &str, name: &str) -> (String, Phone) {
         device: Device::default(),
         withhold: false,
         location: Vec::new(),
+        record_key: false,
         auto_answer_for: Vec::new(),
         srtp: SrtpPolicy::default(),
     };

@@ -96,6 +96,7 @@ names! {
     Replaces = "Replaces";
     Join = "Join";
     InfoPackage = "Info-Package";
+    Record = "Record";
     RecvInfo = "Recv-Info";
     Event = "Event", b'o';
     AllowEvents = "Allow-Events", b'u';

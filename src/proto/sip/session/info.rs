@@ -103,6 +103,13 @@ impl Session {
             let headers = [(HeaderName::RecvInfo, "nil".to_owned())];
             return self.respond_with(open, 469, &headers, out);
         }
+        // The record key of desk phones, which no RFC has.
+        let wanted = request.text(HeaderName::Record).unwrap_or_default();
+        let is_on = wanted.trim().eq_ignore_ascii_case("on");
+        if is_on || wanted.trim().eq_ignore_ascii_case("off") {
+            self.respond(open, 200, out);
+            return out.push(Out::Event(Event::RecordKey(is_on)));
+        }
         if request.body().is_empty() {
             return self.respond(open, 200, out);
         }

@@ -162,6 +162,8 @@ pub enum Event {
     Referred(Referred),
     /// The peer pressed a key, and said so by INFO.
     Digit(Digit),
+    /// It pressed the key that switches recording, to this.
+    RecordKey(bool),
     /// The session wants to be refreshed by a re-INVITE: [`Session::modify`] with the agreed description must
     /// follow.
     RefreshDue,
