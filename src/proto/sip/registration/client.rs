@@ -142,6 +142,12 @@ impl Registrant {
         self.wish.hops.get(self.at)
     }
 
+    /// The realm that the carrier asks for our password in.
+    #[must_use]
+    pub fn realm(&self) -> Option<&str> {
+        self.credentials.realm()
+    }
+
     /// The routes that requests to the carrier take first (RFC 3608 §5).
     #[must_use]
     pub fn service_route(&self) -> &[String] {
