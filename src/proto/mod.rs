@@ -1,6 +1,7 @@
 //! Bytes to typed events and back: pure, without sockets, clock, threads or disk.
 
 pub mod audio;
+pub mod hex;
 pub mod nat;
 pub mod network;
 pub mod recording;
@@ -11,3 +12,4 @@ pub mod srtp;
 pub mod stir;
 pub mod time;
 pub mod token;
+pub mod xml;

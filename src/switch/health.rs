@@ -104,10 +104,15 @@ fn step(now: Instant) -> u64 {
 }
 
 impl Window {
-    fn forget(&mut self, now: Instant) {
+    /// True if there was something to forget.
+    fn forget(&mut self, now: Instant) -> bool {
         let kept = WINDOW.as_secs() / STEP.as_secs();
         let first = (step(now) + 1).saturating_sub(kept);
-        self.steps = self.steps.split_off(&first);
+        let is_old = self.steps.keys().next().is_some_and(|oldest| *oldest < first);
+        if is_old {
+            self.steps = self.steps.split_off(&first);
+        }
+        is_old
     }
 
     fn figures(&self, now: Instant) -> Figures {
@@ -136,6 +141,8 @@ pub struct Change {
 pub struct Healths {
     /// In order, so that the same inputs give the same outputs.
     trunks: BTreeMap<String, BTreeMap<Place, Window>>,
+    /// The first step that any window has: asked for at every event, so it is not looked for then.
+    first: Option<u64>,
 }
 
 impl Healths {
@@ -151,14 +158,26 @@ impl Healths {
         let is_full = places.len() >= PLACES_MAX && !places.contains_key(&place);
         let place = if is_full { places.keys().next().copied()? } else { place };
         let window = places.entry(place).or_default();
-        window.forget(now);
+        let has_forgotten = window.forget(now);
         window.steps.entry(step(now)).or_default().count(outcome);
-        judge(now, (trunk, place), window, bounds)
+        let change = judge(now, (trunk, place), window, bounds);
+        if has_forgotten {
+            self.look_for_first();
+        } else {
+            self.first = Some(self.first.map_or(step(now), |first| first.min(step(now))));
+        }
+        change
+    }
+
+    fn look_for_first(&mut self) {
+        let windows = self.trunks.values().flat_map(BTreeMap::values);
+        self.first = windows.filter_map(|window| window.steps.keys().next().copied()).min();
     }
 
     /// Keeps what `bounds` knows; a trunk that is gone is forgotten.
     pub fn configure(&mut self, is_known: impl Fn(&str) -> bool) {
         self.trunks.retain(|name, _| is_known(name));
+        self.look_for_first();
     }
 
     /// Is this place tried last?
@@ -191,10 +210,8 @@ impl Healths {
     /// When something is to be forgotten: the next minute, as long as there is something.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
-        let mut windows = self.trunks.values().flat_map(BTreeMap::values);
-        let first = windows.by_ref().filter_map(|window| window.steps.keys().next()).min()?;
         let kept = WINDOW.as_secs() / STEP.as_secs();
-        Some(Instant::START + STEP * u32::try_from(first + kept).unwrap_or(u32::MAX))
+        Some(Instant::START + STEP * u32::try_from(self.first? + kept).unwrap_or(u32::MAX))
     }
 
     /// Forgets what is too long ago; says which places are no longer tried last.
@@ -213,6 +230,7 @@ impl Healths {
             places.retain(|_, window| !window.steps.is_empty());
         }
         self.trunks.retain(|_, places| !places.is_empty());
+        self.look_for_first();
         changes
     }
 }
@@ -265,6 +283,38 @@ mod tests {
                 healths.count(at(second), ("carrier", None), Outcome::Unanswered, &bounds);
             }
             assert_eq!(healths.is_last("carrier", None), is_last, "{bounds:?}");
+        }
+    }
+
+    /// What is kept for `next_timeout` is what a walk over all windows finds, whatever happens in whatever order.
+    #[test]
+    fn the_first_step_is_kept_right() {
+        let bounds = Bounds::default();
+        for seed in 1..=40_u64 {
+            let mut dice = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+            let mut roll = |below: u64| {
+                dice ^= dice << 13;
+                dice ^= dice >> 7;
+                dice ^= dice << 17;
+                dice % below
+            };
+            let (mut healths, mut now, mut told) = (Healths::default(), 0, 0);
+            for _ in 0..400 {
+                now += [0, 1, 20, 59, 60, 400][usize::try_from(roll(6)).unwrap()];
+                let name = ["a", "b", "c"][usize::try_from(roll(3)).unwrap()];
+                let port = u16::try_from(roll(4)).unwrap();
+                let place = Some(SocketAddr::from(([192, 0, 2, 1], port)));
+                match roll(10) {
+                    0 => healths.configure(|known| known != name),
+                    1..=3 => drop(healths.handle_timeout(at(now), |_| Some(&bounds))),
+                    _ => drop(healths.count(at(now), (name, place), Outcome::Failed, &bounds)),
+                }
+                let windows = healths.trunks.values().flat_map(BTreeMap::values);
+                let first = windows.filter_map(|window| window.steps.keys().next()).min();
+                assert_eq!(healths.next_timeout(), first.map(|first| at(60 * (first + 5))));
+                told += u32::from(first.is_some());
+            }
+            assert!(told > 100, "{told} of 400 had something to forget");
         }
     }
 

@@ -17,7 +17,6 @@ use tandem::proto::sip::message::framing::{Frame, Framer};
 use tandem::proto::sip::message::{MESSAGE_MAX, Message, Parsed};
 use tandem::proto::sip::quality::{FIGURES, Report};
 use tandem::proto::sip::session::{Digit, Replaces};
-use tandem::proto::sip::subscription::dialog_info::escape;
 use tandem::proto::sip::subscription::{EventHeader, Package};
 use tandem::proto::sip::transport::{Flow, Host, Transport};
 use tandem::proto::sip::uri::{Uri, escape_user, unescape};
@@ -25,6 +24,7 @@ use tandem::proto::stir::authority::TnAuthList;
 use tandem::proto::stir::source::CertificateUrl;
 use tandem::proto::stir::verify::DIVERSIONS_MAX;
 use tandem::proto::stir::{Expected, Home, Passport, canonical, chains_of, signature};
+use tandem::proto::xml::escape;
 
 use crate::board::{Board, STRANGER, TRUNK};
 

@@ -18,6 +18,8 @@ mod abuse;
 mod answering;
 mod blf;
 mod calls;
+mod carrier_tables;
+mod carriers;
 mod convert;
 mod cost;
 mod devices;

@@ -20,6 +20,7 @@ use crate::edge::clock::Clock;
 use crate::edge::control::EventLog;
 use crate::edge::store::{RecordingState, Store, StoredRecording};
 use crate::proto::audio::Codec;
+use crate::proto::hex::hex;
 use crate::proto::recording::{Reel, Tape};
 use crate::proto::time::Instant;
 use crate::switch::cdr::record::CallId;
@@ -372,13 +373,7 @@ impl Hashing {
     }
 
     fn finish(mut self) -> StoredRecording {
-        use std::fmt::Write as _;
-        let digest = self.hash.finalize();
-        let text = digest.iter().fold(String::with_capacity(64), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
-        self.row.sha256 = Some(text);
+        self.row.sha256 = Some(hex(&self.hash.finalize()));
         self.row
     }
 }

@@ -4,6 +4,7 @@
 use super::header::HeaderName;
 use super::header::name_addr::NameAddr;
 use super::message::Message;
+use crate::proto::xml::escape;
 
 /// The document's type.
 pub const CONTENT_TYPE: &str = "application/pidf+xml";
@@ -121,21 +122,6 @@ pub fn mixed(sdp: &[u8], document: &[u8]) -> (String, Vec<u8>) {
     body.extend_from_slice(document);
     body.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
     (format!("multipart/mixed;boundary=\"{boundary}\""), body)
-}
-
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            c if c.is_control() => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

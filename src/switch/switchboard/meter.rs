@@ -65,10 +65,13 @@ impl Switchboard {
                 return Planned { remark: Some(("call.unserved", why)), ..Planned::refused(cause) };
             }
         };
-        let (origin, caller, dialled) = (&on.origin, &on.caller, on.dialled.as_str());
+        let (origin, caller, dialled) = match &on {
+            Some(on) => (&on.origin, &on.caller, on.dialled.as_str()),
+            None => (origin, caller, dialled),
+        };
         let plan = self.plan(now, origin, caller, dialled);
         let is_emergency = route::emergency(&self.snapshot, origin, dialled).is_some();
-        let remark = on.remark.map(|words| ("call.forwarded", words));
+        let remark = on.as_ref().map(|on| ("call.forwarded", on.remark.clone()));
         let mut planned =
             Planned { plan, charges: Vec::new(), remark, is_emergency, is_service: false };
         let (Origin::Phone(extension) | Origin::Operator(extension)) = origin else {

@@ -18,7 +18,7 @@ pub(super) struct SentOn {
     pub(super) caller: Caller,
     pub(super) dialled: String,
     /// For the timeline.
-    pub(super) remark: Option<String>,
+    pub(super) remark: String,
 }
 
 impl Switchboard {
@@ -109,33 +109,32 @@ impl Switchboard {
         }
     }
 
-    /// Follows the services of whom a call is for, until somebody is to be rung.
+    /// Follows the services of whom a call is for, until somebody is to be rung. `None`: it goes where it was dialled to.
     pub(super) fn sent_on(
         &mut self,
         now: Instant,
         origin: &Origin,
         caller: &Caller,
         dialled: &str,
-    ) -> Result<SentOn, (&'static Cause, String)> {
-        let mut on = SentOn {
-            origin: origin.clone(),
-            caller: caller.clone(),
-            dialled: dialled.to_owned(),
-            remark: None,
-        };
+    ) -> Result<Option<SentOn>, (&'static Cause, String)> {
+        let mut on: Option<SentOn> = None;
         if self.services.is_empty() {
             return Ok(on);
         }
         for _ in 0..FORWARDS_MAX {
-            let decision = decide(&self.snapshot, &on.origin, &on.dialled);
+            let (origin, shown, dialled) = match &on {
+                Some(on) => (&on.origin, &on.caller, on.dialled.as_str()),
+                None => (origin, caller, dialled),
+            };
+            let decision = decide(&self.snapshot, origin, dialled);
             let Ok(Decision::Phone { extension, .. }) = decision else { return Ok(on) };
             let Some(own) = self.services.get(&extension) else { return Ok(on) };
-            if on.origin == Origin::Phone(extension.clone()) {
+            if *origin == Origin::Phone(extension.clone()) {
                 // It calls itself, or has a call back that it transferred in vain.
                 return Ok(on);
             }
-            let is_hidden = on.caller.shown.is_withheld;
-            if own.reject_anonymous && is_hidden && matches!(on.origin, Origin::Trunk(_)) {
+            let is_hidden = shown.shown.is_withheld;
+            if own.reject_anonymous && is_hidden && matches!(origin, Origin::Trunk(_)) {
                 let words = format!("{extension} takes no calls without a number");
                 return Err((&cause::ANONYMOUS_REJECTED, words));
             }
@@ -154,11 +153,11 @@ impl Switchboard {
                 }
                 _ => return Ok(on),
             };
-            let number = number.clone();
-            on.remark = Some(format!("{extension} sends the call to {number}"));
-            on.caller = self.as_sent_on(now, on.caller, &extension, &number, reason);
-            on.origin = Origin::Phone(extension);
-            on.dialled = number;
+            let dialled = number.clone();
+            let remark = format!("{extension} sends the call to {dialled}");
+            let shown = on.map_or_else(|| caller.clone(), |on| on.caller);
+            let caller = self.as_sent_on(now, shown, &extension, &dialled, reason);
+            on = Some(SentOn { origin: Origin::Phone(extension), caller, dialled, remark });
         }
         Err((&cause::LOOP, format!("forwarded {FORWARDS_MAX} times")))
     }

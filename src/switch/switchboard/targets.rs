@@ -140,6 +140,9 @@ impl Switchboard {
             }
             _ => None,
         };
+        let registrant = self.registrants.get(&trunk.name);
+        let realm = registrant.and_then(|registrant| registrant.realm()).map(str::to_owned);
+        let credentials = account.map(|account| Credentials::new(account).known_in(realm));
         ways.into_iter()
             .map(|(uri, routes, dest)| {
                 let local = self.local_towards(&dest);
@@ -157,7 +160,7 @@ impl Switchboard {
                     media_ip: local.ip(),
                     from: said.from,
                     headers: said.headers,
-                    credentials: account.clone().map(Credentials::new),
+                    credentials: credentials.clone(),
                     ring_timeout: trunk.ring_timeout.unwrap_or(self.snapshot.sip.ring_timeout),
                     try_timeout: Some(trunk.try_timeout),
                     location: None,

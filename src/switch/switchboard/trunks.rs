@@ -4,6 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::peers::large_on;
 use super::*;
+use crate::proto::hex::uuid;
 use crate::proto::sip::auth::client::Account;
 use crate::proto::sip::endpoint::Failure;
 use crate::proto::sip::method::Method;
@@ -359,20 +360,7 @@ fn is_same_flow(registered: &Flow, flow: &Flow) -> bool {
 fn instance_of(trunk: &Trunk, domain: &str) -> String {
     let user = trunk.user.as_deref().unwrap_or("");
     let digest = Sha256::digest(format!("tandem\n{}\n{user}@{domain}", trunk.name));
-    let mut hex = String::with_capacity(36);
-    for (index, byte) in digest.iter().take(16).enumerate() {
-        if matches!(index, 4 | 6 | 8 | 10) {
-            hex.push('-');
-        }
-        // Of version 8, which says nothing of how it was made, and of the variant of RFC 9562 §4.1.
-        let byte = match index {
-            6 => byte & 0x0f | 0x80,
-            8 => byte & 0x3f | 0x80,
-            _ => *byte,
-        };
-        hex.push_str(&format!("{byte:02x}"));
-    }
-    format!("urn:uuid:{hex}")
+    format!("urn:uuid:{}", uuid(&digest.into()))
 }
 
 const fn mode_word(mode: TrunkMode) -> &'static str {

@@ -1,5 +1,6 @@
 //! A whole exchange in one process: virtual time, a network of values, phones that write raw text.
 
+pub mod carrier;
 pub mod check;
 mod dns;
 pub mod ladder;

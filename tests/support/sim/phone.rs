@@ -6,6 +6,7 @@ mod receive;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use super::carrier::Carrier;
 use super::sdp::{self, Codec, Form, Say, Secure, TALK};
 use super::text::{Login, Text, md5_challenge, uri_of};
 
@@ -141,6 +142,8 @@ pub struct PhoneCall {
     /// The final status of the first INVITE.
     pub status: u16,
     pub form: Form,
+    /// The form that both sides agreed to last.
+    settled: Form,
     pub local_sdp: String,
     pub remote_sdp: String,
     version: u32,
@@ -204,6 +207,8 @@ pub struct Phone {
     pub pings: Vec<(u64, Vec<u8>)>,
     /// What it wants sent.
     pub out: Vec<String>,
+    /// What it does otherwise than a phone, if it is a carrier.
+    pub carrier: Option<Box<Carrier>>,
     counter: u32,
     nonce_count: u32,
     pending: Vec<Pending>,
@@ -237,6 +242,7 @@ impl Phone {
             got: Vec::new(),
             pings: Vec::new(),
             out: Vec::new(),
+            carrier: None,
             counter: 0,
             nonce_count: 0,
             pending: Vec::new(),
@@ -256,6 +262,11 @@ impl Phone {
             self.name.replace(|c: char| !c.is_ascii_alphanumeric(), ""),
             self.counter
         )
+    }
+
+    /// Does it get what is sent there? A carrier has many ports.
+    pub fn is_at(&self, to: SocketAddr) -> bool {
+        self.at == to || self.carrier.is_some() && self.at.ip() == to.ip()
     }
 
     pub fn contact(&self) -> String {
@@ -439,6 +450,7 @@ impl Phone {
             invite: None,
             status: 0,
             form: TALK,
+            settled: TALK,
             local_sdp: String::new(),
             remote_sdp: String::new(),
             version: 0,
@@ -524,10 +536,13 @@ impl Phone {
         let pending = self.pending.iter().map(|p| p.again_at.min(p.until));
         let repeats = self.repeats.iter().map(|r| r.again_at.min(r.until));
         let later = self.later.iter().map(|(at, _)| *at);
-        pending.chain(repeats).chain(self.due.iter().map(|(at, ..)| *at)).chain(later).min()
+        let deeds = self.carrier.iter().filter_map(|carrier| carrier.next_timeout());
+        let due = self.due.iter().map(|(at, ..)| *at);
+        pending.chain(repeats).chain(due).chain(later).chain(deeds).min()
     }
 
     pub fn handle_timeout(&mut self, now: u64) {
+        self.carrier_acts(now);
         self.pending.retain(|pending| pending.until > now);
         self.repeats.retain(|repeat| repeat.until > now);
         for pending in self.pending.iter_mut().filter(|pending| pending.again_at <= now) {

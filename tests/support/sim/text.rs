@@ -17,11 +17,12 @@ impl Text {
     pub fn read(bytes: &[u8]) -> Self {
         let whole = String::from_utf8_lossy(bytes);
         let (head, body) = whole.split_once("\r\n\r\n").unwrap_or((&whole, ""));
+        let head = head.replace("\r\n ", " ").replace("\r\n\t", " ");
         let mut lines = head.split("\r\n");
         let start = lines.next().unwrap_or("").to_owned();
         let headers = lines
             .filter_map(|line| line.split_once(':'))
-            .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
+            .map(|(name, value)| (long_name(name.trim()).to_owned(), value.trim().to_owned()))
             .collect();
         Self { start, headers, body: body.to_owned() }
     }
@@ -91,6 +92,70 @@ impl Text {
     pub fn tag_of_to(&self) -> String {
         param(self.get("To"), "tag")
     }
+}
+
+/// How a message is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Style {
+    Plain,
+    /// The short names where there are any, everything in one line (RFC 3261 §7.3.3).
+    Compact,
+    /// Values go on in the next line, names in capitals (RFC 3261 §7.3.1).
+    Folded,
+}
+
+impl Text {
+    /// The whole message; the length of its body is counted anew.
+    pub fn write(&self, style: Style) -> String {
+        let mut out = format!("{}\r\n", self.start);
+        for (name, value) in &self.headers {
+            if name.eq_ignore_ascii_case("Content-Length") {
+                continue;
+            }
+            out += &match style {
+                Style::Plain => format!("{name}: {value}\r\n"),
+                Style::Compact => format!("{}:{value}\r\n", short_name(name)),
+                Style::Folded => {
+                    let folded = value.replacen(">;", ">\r\n\t;", 1);
+                    format!("{} :\r\n  {folded}\r\n", name.to_ascii_uppercase())
+                }
+            };
+        }
+        let name = if style == Style::Compact { "l" } else { "Content-Length" };
+        out + &format!("{name}: {}\r\n\r\n{}", self.body.len(), self.body)
+    }
+
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.unset(name);
+        self.push(name, value);
+    }
+
+    pub fn unset(&mut self, name: &str) {
+        self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+    }
+
+    pub fn push(&mut self, name: &str, value: &str) {
+        self.headers.push((name.to_owned(), value.to_owned()));
+    }
+}
+
+const NAMES: [(&str, &str); 8] = [
+    ("Via", "v"),
+    ("From", "f"),
+    ("To", "t"),
+    ("Call-ID", "i"),
+    ("Contact", "m"),
+    ("Content-Type", "c"),
+    ("Content-Length", "l"),
+    ("Supported", "k"),
+];
+
+fn short_name(name: &str) -> &str {
+    NAMES.iter().find(|(long, _)| name.eq_ignore_ascii_case(long)).map_or(name, |(_, short)| short)
+}
+
+fn long_name(name: &str) -> &str {
+    NAMES.iter().find(|(_, short)| name.eq_ignore_ascii_case(short)).map_or(name, |(long, _)| long)
 }
 
 /// A `;name=value` parameter behind the `>` of an address, or anywhere in a value without one.
@@ -168,4 +233,16 @@ pub fn md5_challenge(response: &Text) -> Option<(&'static str, String)> {
         }
     }
     None
+}
+
+/// Is this the right answer to the challenge that it repeats? MD5, with or without `qop`.
+pub fn is_right_answer(login: &str, method: &str, user: &str, secret: &str) -> bool {
+    let get = |name: &str| auth_param(login, name);
+    let ha1 = md5(&format!("{user}:{}:{secret}", get("realm")));
+    let ha2 = md5(&format!("{method}:{}", get("uri")));
+    let middle = match get("qop").as_str() {
+        "" => String::new(),
+        qop => format!("{}:{}:{qop}:", get("nc"), get("cnonce")),
+    };
+    get("response") == md5(&format!("{ha1}:{}:{middle}{ha2}", get("nonce")))
 }

@@ -29,8 +29,21 @@ pub const EPOCH: Wall = Wall(1_795_246_942_000_000);
 
 /// Something that arrives later.
 pub(super) enum Flying {
-    ToUs { from: SocketAddr, is_tcp: bool, bytes: Vec<u8> },
-    ToPhone { to: SocketAddr, bytes: Vec<u8> },
+    ToUs {
+        from: SocketAddr,
+        is_tcp: bool,
+        bytes: Vec<u8>,
+    },
+    ToPhone {
+        to: SocketAddr,
+        bytes: Vec<u8>,
+    },
+    /// A packet that its sender held back.
+    Held {
+        from: SocketAddr,
+        to: SocketAddr,
+        bytes: Vec<u8>,
+    },
     ToCall(CallId, call::Input),
     Failed(Attempt),
     Dns(Question, DnsAnswer),
@@ -236,15 +249,6 @@ impl World {
         self.flush(id.0);
     }
 
-    /// Sends what a phone wants sent.
-    pub fn flush(&mut self, index: usize) {
-        let phone = &mut self.phones[index];
-        let (from, to, is_tcp) = (phone.at, phone.us, phone.is_tcp);
-        for text in std::mem::take(&mut phone.out) {
-            self.send(from, to, is_tcp, text.into_bytes(), None);
-        }
-    }
-
     /// A packet of a phone's, from an address that need not be its own.
     pub fn send_from(&mut self, from: &str, text: &str) {
         let from: SocketAddr = from.parse().unwrap();
@@ -252,7 +256,7 @@ impl World {
         self.send(from, to, false, text.as_bytes().to_vec(), None);
     }
 
-    fn send(
+    pub(super) fn send(
         &mut self,
         from: SocketAddr,
         to: SocketAddr,
@@ -263,7 +267,7 @@ impl World {
         let text = Text::read(&bytes);
         let mut wire = Wire { at: self.now, from, to, text, is_lost: false };
         let to_us = to == self.us(to.ip()) || to == self.us(from.ip());
-        let is_known = to_us || self.phones.iter().any(|phone| phone.at == to);
+        let is_known = to_us || self.phones.iter().any(|phone| phone.is_at(to));
         if self.unreachable.contains(&to) || is_tcp && self.no_tcp.contains(&to) {
             let at = self.now + self.net.latency_us;
             if let Some(attempt) = attempt {
@@ -432,12 +436,13 @@ impl World {
                 self.with_board(|board, out| board.receive(now, flow, &bytes, out));
             }
             Flying::ToPhone { to, bytes } => {
-                let Some(index) = self.phones.iter().position(|phone| phone.at == to) else {
+                let Some(index) = self.phones.iter().position(|phone| phone.is_at(to)) else {
                     return;
                 };
                 self.phones[index].receive(self.now, &bytes);
                 self.flush(index);
             }
+            Flying::Held { from, to, bytes } => self.send(from, to, false, bytes, None),
             Flying::ToCall(id, input) => {
                 let mut queue = VecDeque::new();
                 self.input_to(id, input, &mut queue);

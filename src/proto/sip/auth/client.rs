@@ -49,6 +49,8 @@ pub struct Credentials {
     account: Account,
     challenges: Vec<Challenge>,
     attempts: u8,
+    /// The realm that the peer asked in elsewhere, such as at our registration.
+    realm: Option<String>,
 }
 
 /// Why a challenge is not answered.
@@ -67,7 +69,20 @@ impl Credentials {
     /// Credentials that have seen no challenge yet.
     #[must_use]
     pub const fn new(account: Account) -> Self {
-        Self { account, challenges: Vec::new(), attempts: 0 }
+        Self { account, challenges: Vec::new(), attempts: 0, realm: None }
+    }
+
+    /// The same, for a peer that has asked in this realm before.
+    #[must_use]
+    pub fn known_in(mut self, realm: Option<String>) -> Self {
+        self.realm = realm;
+        self
+    }
+
+    /// The realm that the peer asked in last.
+    #[must_use]
+    pub fn realm(&self) -> Option<&str> {
+        self.challenges.last().map(|challenge| challenge.realm.as_str())
     }
 
     /// Takes in the challenges of a 401 or 407. On success the request may be sent again.
@@ -102,6 +117,24 @@ impl Credentials {
             self.challenges.push(challenge);
         }
         Ok(())
+    }
+
+    /// Takes in a challenge of a request inside a dialog. Whoever is called can ask there, behind a carrier that asks for
+    /// nothing itself, and have our digest for its own realm: only a realm that asked before the dialog began is
+    /// answered.
+    ///
+    /// # Errors
+    ///
+    /// See [`Refused`].
+    pub fn challenged_in_dialog(&mut self, response: &Message) -> Result<(), Refused> {
+        let is_known = |realm: &String| {
+            self.realm.as_ref() == Some(realm)
+                || self.challenges.iter().any(|known| known.realm == *realm)
+        };
+        if challenges(response).iter().any(|challenge| !is_known(&challenge.realm)) {
+            return Err(Refused::OtherRealm);
+        }
+        self.challenged(response)
     }
 
     /// The request was accepted: the next challenge starts a new count of attempts.

@@ -7,7 +7,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::AuthParams;
-use super::digest::{Algorithm, Inputs, hex, is_same};
+use super::digest::{Algorithm, Inputs, is_same};
+use crate::proto::hex::hex;
 use crate::proto::sip::uri::Uri;
 use crate::proto::time::Instant;
 use crate::proto::token::Tokens;

@@ -311,3 +311,23 @@ fn row_078_no_digest_for_a_realm_that_was_not_ours_before() {
     let leak = response(&["WWW-Authenticate: Digest realm=\"leak\", nonce=\"n\"".into()]);
     assert_eq!(client.challenged(&leak), Err(Refused::OtherRealm));
 }
+
+/// Row 78: inside a dialog only a realm is answered that asked before: for the INVITE, or at our registration. Another
+/// header does not make another realm ours.
+#[test]
+fn row_078_no_digest_for_a_realm_that_asks_first_inside_a_dialog() {
+    let asks = |header: &str, realm: &str| {
+        response(&[format!("{header}: Digest realm=\"{realm}\", nonce=\"n\"")])
+    };
+    let leak = asks("WWW-Authenticate", "leak");
+    let mut unasked = account("right");
+    assert_eq!(unasked.challenged_in_dialog(&leak), Err(Refused::OtherRealm));
+    let mut asked = account("right");
+    asked.challenged(&asks("Proxy-Authenticate", "carrier")).unwrap();
+    asked.accepted();
+    assert_eq!(asked.challenged_in_dialog(&leak), Err(Refused::OtherRealm));
+    assert_eq!(asked.challenged_in_dialog(&asks("WWW-Authenticate", "carrier")), Ok(()));
+    let mut registered = account("right").known_in(Some("carrier".into()));
+    assert_eq!(registered.challenged_in_dialog(&leak), Err(Refused::OtherRealm));
+    assert_eq!(registered.challenged_in_dialog(&asks("WWW-Authenticate", "carrier")), Ok(()));
+}

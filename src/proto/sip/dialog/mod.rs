@@ -9,7 +9,7 @@ use super::header::params::Params;
 use super::message::Message;
 use super::message::build::Builder;
 use super::method::Method;
-use super::transport::{Dest, Flow};
+use super::transport::{Dest, Flow, NextHop};
 use super::uri::Uri;
 
 /// Route values kept for a dialog; more are cut off, which such a path would not survive anyway.
@@ -41,6 +41,9 @@ pub struct Dialog {
     /// The way back that the peer's own messages took: used where there are no routes, because a phone
     /// behind a NAT is not to be reached at its Contact.
     flow: Option<Flow>,
+    /// Where our INVITE went, while the peer has given no Contact: a Request-URI in a domain that is only a name, as at
+    /// many carriers, leads nowhere.
+    reached: Option<Box<NextHop>>,
     /// The domain that showed its certificate when the dialog began: at the bare address of a Contact or a route it
     /// has to show the same one, since no certificate is for the address.
     domain: Option<Box<str>>,
@@ -74,6 +77,7 @@ impl Dialog {
             remote_target: request.contact_uri().or_else(|| from_uri(request)).unwrap_or_default(),
             contact: contact.to_owned(),
             flow,
+            reached: None,
             domain: None,
             session_id: String::new(),
         })
@@ -84,6 +88,11 @@ impl Dialog {
     pub fn from_response(response: &Message, contact: &str, dest: &Dest) -> Option<Self> {
         let mut route_set = routes(response);
         route_set.reverse();
+        let remote_target = response.contact_uri().unwrap_or_default();
+        let reached = match dest {
+            Dest::Hop(hop) if remote_target.is_empty() => Some(Box::new(hop.clone())),
+            _ => None,
+        };
         Some(Self {
             call_id: response.call_id().into_owned(),
             local_tag: response.from_tag().unwrap_or_default(),
@@ -93,12 +102,13 @@ impl Dialog {
             local_cseq: response.cseq().number,
             remote_cseq: None,
             route_set,
-            remote_target: response.contact_uri().unwrap_or_default(),
+            remote_target,
             contact: contact.to_owned(),
             flow: match dest {
                 Dest::Flow(flow) => Some(*flow),
                 Dest::Hop(_) => None,
             },
+            reached,
             domain: match dest {
                 Dest::Hop(hop) if hop.transport().is_secure() => hop.domain(),
                 _ => None,
@@ -143,7 +153,8 @@ impl Dialog {
         if let Some(first) = self.route_set.first() {
             return hop(NameAddr::parse(first).ok()?.uri);
         }
-        self.flow.map(Dest::Flow).or_else(|| hop(&self.remote_target))
+        let reached = || self.reached.as_deref().cloned().map(Dest::Hop);
+        self.flow.map(Dest::Flow).or_else(reached).or_else(|| hop(&self.remote_target))
     }
 
     /// The address that the peer's messages came from.
@@ -249,6 +260,7 @@ impl Dialog {
             && let Some(uri) = message.contact_uri()
         {
             self.remote_target = uri;
+            self.reached = None;
         }
     }
 }

@@ -137,3 +137,18 @@ fn a_broken_way_back_leaves_the_contact() {
     assert!(other.forget_flow() && !other.forget_flow());
     assert_eq!(other.dest().and_then(|dest| dest.address()), "127.0.0.1:4000".parse().ok());
 }
+
+/// A 2xx without the Contact that it must have: what follows goes where the INVITE went, until a re-INVITE brings one.
+#[test]
+fn an_answer_without_contact_is_followed_where_the_invite_went() {
+    let answer = parse(
+        b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@x>;tag=f\r\nTo: <sip:b@x>;tag=t\r\nCall-ID: c\r\nCSeq: 8 INVITE\r\n\r\n",
+    );
+    let proxy = Uri::parse("sip:192.0.2.7:5070").unwrap().next_hop().unwrap();
+    let dialog = Dialog::from_response(&answer, "<sip:me@h>", &Dest::Hop(proxy)).unwrap();
+    let mut dialog = dialog.with_default_target("sip:b@carrier.example");
+    assert_eq!(dialog.dest().unwrap().to_string(), "udp:192.0.2.7:5070");
+    assert_eq!(dialog.remote_target(), "sip:b@carrier.example");
+    dialog.refresh_target(&message("INVITE sip:me@h SIP/2.0", ""));
+    assert_eq!(dialog.dest().unwrap().to_string(), "udp:127.0.0.1:4000");
+}

@@ -6,6 +6,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::flow::Pulse;
+use crate::proto::hex::hex;
 use crate::proto::sip::auth::client::{Account, Credentials};
 use crate::proto::sip::endpoint::{ClientKey, Failure};
 use crate::proto::sip::header::HeaderName;
@@ -140,6 +141,12 @@ impl Registrant {
     #[must_use]
     pub fn hop(&self) -> Option<&NextHop> {
         self.wish.hops.get(self.at)
+    }
+
+    /// The realm that the carrier asks for our password in.
+    #[must_use]
+    pub fn realm(&self) -> Option<&str> {
+        self.credentials.realm()
     }
 
     /// The routes that requests to the carrier take first (RFC 3608 §5).
@@ -419,5 +426,5 @@ fn line_of(wish: &Wish) -> Option<String> {
         mac.update(b"\n");
     }
     let bytes = mac.finalize().into_bytes();
-    Some(bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+    bytes.get(..8).map(hex)
 }

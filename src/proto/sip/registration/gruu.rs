@@ -8,6 +8,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::Binding;
+use crate::proto::hex::{hex, unhex};
 use crate::proto::sip::uri::{Uri, escape_user, unescape};
 
 /// What the user part of a temporary one begins with.
@@ -125,8 +126,8 @@ impl Gruus {
         body.extend_from_slice(aor.as_bytes());
         self.cover(nonce, &mut body);
         let seal = self.seal("seal", &[nonce, &body]);
-        let bytes = nonce.iter().chain(&body).chain(seal.iter().take(SEAL));
-        let text: String = bytes.map(|byte| format!("{byte:02x}")).collect();
+        let bytes = nonce.iter().chain(&body).chain(seal.iter().take(SEAL)).copied();
+        let text = hex(&bytes.collect::<Vec<_>>());
         Some(format!("sip:{PREFIX}{text}@{domain};gr"))
     }
 
@@ -182,13 +183,7 @@ fn escape_param(text: &str) -> String {
 fn from_hex(text: &str) -> Option<Vec<u8>> {
     // A hostile one is not worth more than the longest of ours.
     let longest = 2 * (NONCE + REGISTRATION + AOR_MAX + SEAL);
-    if !text.len().is_multiple_of(2) || text.len() > longest || !text.is_ascii() {
-        return None;
-    }
-    (0..text.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok())
-        .collect()
+    if text.len() > longest { None } else { unhex(text) }
 }
 
 #[cfg(test)]

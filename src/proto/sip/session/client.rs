@@ -100,13 +100,22 @@ impl Session {
         }
     }
 
-    /// Takes in a challenge; true if the request is to be sent again.
-    pub(super) fn is_challenge_met(&mut self, response: &Message) -> bool {
+    /// Takes in a challenge of the first INVITE; true if it is to be sent again.
+    fn is_invite_challenge_met(&mut self, response: &Message) -> bool {
         matches!(response.status(), 401 | 407)
             && self
                 .credentials
                 .as_mut()
                 .is_some_and(|credentials| credentials.challenged(response).is_ok())
+    }
+
+    /// Takes in a challenge inside the dialog; true if the request is to be sent again.
+    pub(super) fn is_challenge_met(&mut self, response: &Message) -> bool {
+        matches!(response.status(), 401 | 407)
+            && self
+                .credentials
+                .as_mut()
+                .is_some_and(|credentials| credentials.challenged_in_dialog(response).is_ok())
     }
 
     pub(super) fn invite_answered(&mut self, now: Instant, response: &Message, out: &mut Vec<Out>) {
@@ -116,7 +125,7 @@ impl Session {
             200..300 => self.invite_accepted(now, response, out),
             status
                 if self.state == State::Outgoing
-                    && (self.is_challenge_met(response)
+                    && (self.is_invite_challenge_met(response)
                         || self.is_extension_met(response)
                         || status == 422 && self.timer.is_raised_by(response)) =>
             {

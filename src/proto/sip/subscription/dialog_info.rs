@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::proto::sip::uri::escape_user;
+use crate::proto::xml::escape;
 
 /// How far a dialog has come (RFC 4235 §3.7.1).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -118,23 +119,4 @@ fn write_entry(out: &mut String, entry: &Entry, host: &str) {
 /// The URI of a number, fit for an attribute and for text.
 fn address(number: &str, host: &str) -> String {
     escape(&format!("sip:{}@{host}", escape_user(number)))
-}
-
-/// Text for XML 1.0, in an attribute or between tags. Characters that a document may not hold at all, not
-/// even escaped (§2.2 there), become blanks.
-#[must_use]
-pub fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&apos;"),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out
 }

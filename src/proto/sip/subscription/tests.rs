@@ -1,4 +1,4 @@
-use super::dialog_info::{Direction, Entry, Party, State, escape};
+use super::dialog_info::{Direction, Entry, Party, State};
 use super::message_summary::{Counts, Summary};
 use super::*;
 use crate::proto::sip::endpoint::ClientKey;
@@ -6,6 +6,7 @@ use crate::proto::sip::message::Parsed;
 use crate::proto::sip::message::build::with_via;
 use crate::proto::sip::transport::{Flow, Transport};
 use crate::proto::time::{Instant, Wall};
+use crate::proto::xml::escape;
 
 fn subscribe(headers: &str) -> Message {
     let text = format!(

@@ -1,6 +1,7 @@
 //! What leaves by trunks that want it: an INVITE states who calls, signed by us (RFC 8224 §6.1).
 
 use super::*;
+use crate::proto::hex::uuid;
 use crate::proto::sip::endpoint::Failure as Unsent;
 use crate::proto::sip::message::Parsed;
 use crate::proto::sip::message::build::with_via;
@@ -170,17 +171,7 @@ impl Switchboard {
         };
         let digest =
             Sha256::new().chain_update(self.snapshot.stir.origin_seed).chain_update(who).finalize();
-        let hex: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
-        // Version 8 and the usual variant (RFC 9562 §5.8).
-        format!(
-            "{}-{}-8{}-a{}-{}",
-            part(0, 8),
-            part(8, 12),
-            part(13, 16),
-            part(17, 20),
-            part(20, 32)
-        )
+        uuid(&digest.into())
     }
 
     /// The answer to [`Output::Sign`]; `None` if it could not be signed.

@@ -1,6 +1,7 @@
 //! What a test phone does with what it gets.
 
 use super::*;
+use crate::sim::carrier::Take;
 
 impl Phone {
     pub fn receive(&mut self, now: u64, bytes: &[u8]) {
@@ -9,6 +10,9 @@ impl Phone {
         }
         let text = Text::read(bytes);
         self.got.push((now, text.clone()));
+        if let Some(carrier) = &mut self.carrier {
+            carrier.note(now, &text, true);
+        }
         if text.is_request() {
             self.receive_request(now, text);
         } else {
@@ -38,6 +42,11 @@ impl Phone {
             None => {}
         }
         self.answered.insert(key(&text), None);
+        match self.carrier.as_mut().map_or(Take::Usual, |carrier| carrier.take(&text)) {
+            Take::Usual => {}
+            Take::Ignore => return,
+            Take::Say(reply) => return self.reply_now(now, &text, &reply),
+        }
         let instead = self.habits.on_method.iter().position(|(method, _)| *method == text.method());
         if let Some(index) = instead {
             let (_, reply) = self.habits.on_method.remove(index);
@@ -92,6 +101,7 @@ impl Phone {
             invite: None,
             status: 0,
             form: TALK,
+            settled: TALK,
             local_sdp: String::new(),
             version: 0,
         };
@@ -172,6 +182,16 @@ impl Phone {
             && let Some(ms) = self.habits.again_after_491
         {
             return self.later.push((now + ms * 1000, pending.ask));
+        }
+        if let Some(call) = pending.ask.call
+            && matches!(pending.ask.method.as_str(), "INVITE" | "UPDATE")
+        {
+            // What was refused is not so.
+            let call = &mut self.calls[call];
+            match text.status() {
+                200..300 => call.settled = call.form,
+                _ => call.form = call.settled,
+            }
         }
         if let Some(call) = pending.ask.call
             && pending.ask.method == "INVITE"
