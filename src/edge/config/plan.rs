@@ -1,5 +1,8 @@
 //! What a reload would change, before it does.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::fmt;
 
@@ -138,7 +141,14 @@ fn settings(loaded: &Loaded) -> Settings {
         provisioning: loaded.snapshot.provisioning.clone(),
         stir: loaded.snapshot.stir.clone(),
         control: loaded.control.clone(),
-        ..Settings::default()
+        codes: loaded.snapshot.codes.clone(),
+        recording: loaded.snapshot.recording.clone(),
+        // What only the decoder needs. All are named, so that no section can be left out.
+        emergency_trunks_at: Vec::new(),
+        services_at: Vec::new(),
+        listen_at: Vec::new(),
+        has_digest: false,
+        seen: Vec::new(),
     }
 }
 
@@ -147,6 +157,7 @@ fn shown(item: &Item<Settings>, settings: &Settings) -> String {
     match (&item.given, &item.kind) {
         (Given::Default { shows }, _) => shows(settings),
         (_, Kind::Texts { .. }) => format!("{:?}", settings.sip.listen),
+        _ if item.name == "folder" => format!("{:?}", settings.recording.folder),
         _ if item.name == "country_code" => format!("{:?}", settings.dial.country_code),
         _ => format!("{:?}", settings.sip.advertise),
     }
