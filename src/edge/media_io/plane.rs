@@ -60,6 +60,9 @@ pub struct MediaHandle {
 /// several packets at each wake-up, so a few hundred calls cost a third less on one thread than on two,
 /// and are a quarter of what one core can do.
 const FILL: u64 = 400;
+/// Percent of its time that a worker may be busy and still be given calls before the next one: what is converted costs ten times what
+/// is relayed, and all calls of a thread that cannot keep up lose packets.
+const BUSY_MAX: u64 = 50;
 
 /// Sums over all workers, for `doctor` and metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,6 +83,8 @@ pub struct MediaCounters {
     pub packets_unauthentic: u64,
     /// Events that found no room at their owner.
     pub events_dropped: u64,
+    /// Percent of its time that the busiest worker works.
+    pub busiest_percent: u64,
 }
 
 #[derive(Debug, Default)]
@@ -92,9 +97,15 @@ pub(super) struct WorkerCounters {
     strangers: AtomicU64,
     unauthentic: AtomicU64,
     events_dropped: AtomicU64,
+    /// Of its time, in percent, as of the last quarter of a second that it had calls.
+    busy: AtomicU64,
 }
 
 impl WorkerCounters {
+    pub(super) fn set_busy(&self, percent: u64) {
+        self.busy.store(percent, Relaxed);
+    }
+
     /// Called by the worker once a turn: plain stores, since it is the only writer.
     pub(super) fn publish(&self, pool: &PortPool, calls: usize, tally: &Tally, events: u64) {
         // Pairs that are laid aside belong to no call: they are as good as free.
@@ -200,11 +211,16 @@ impl MediaHandle {
     pub fn seated(&self) -> Self {
         let load = |worker: &WorkerCounters| worker.calls.load(Relaxed);
         let has_ports = |worker: &WorkerCounters| worker.free.load(Relaxed) >= 2;
+        // An idle worker does not look at the clock: what it was busy with is over.
+        let busy = |worker: &WorkerCounters| {
+            if load(worker) == 0 { 0 } else { worker.busy.load(Relaxed) }
+        };
+        let has_room = |worker: &WorkerCounters| load(worker) < FILL && busy(worker) < BUSY_MAX;
         let with_room =
-            self.counters.iter().position(|worker| load(worker) < FILL && has_ports(worker));
+            self.counters.iter().position(|worker| has_room(worker) && has_ports(worker));
         let least = || {
             let open = self.counters.iter().enumerate().filter(|(_, worker)| has_ports(worker));
-            open.min_by_key(|(_, worker)| load(worker)).map(|(index, _)| index)
+            open.min_by_key(|(_, worker)| (busy(worker) / 10, load(worker))).map(|(index, _)| index)
         };
         Self { seat: with_room.or_else(least), ..self.clone() }
     }
@@ -332,7 +348,51 @@ impl MediaHandle {
             sum.packets_from_strangers += worker.strangers.load(Relaxed);
             sum.packets_unauthentic += worker.unauthentic.load(Relaxed);
             sum.events_dropped += worker.events_dropped.load(Relaxed);
+            let busy = if worker.calls.load(Relaxed) == 0 { 0 } else { worker.busy.load(Relaxed) };
+            sum.busiest_percent = sum.busiest_percent.max(busy);
         }
         sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A handle on workers with so many calls, free ports and percent of work, that are not there.
+    fn handle(workers: &[(u64, u64, u64)]) -> MediaHandle {
+        let counters = workers.iter().map(|(calls, free, busy)| {
+            let counter = WorkerCounters::default();
+            counter.calls.store(*calls, Relaxed);
+            counter.free.store(*free, Relaxed);
+            counter.set_busy(*busy);
+            Arc::new(counter)
+        });
+        MediaHandle {
+            mailboxes: Vec::new().into(),
+            stocks: Vec::new().into(),
+            counters: counters.collect(),
+            seat: None,
+        }
+    }
+
+    #[test]
+    fn a_call_is_seated_where_there_is_room() {
+        let grid: &[(&[(u64, u64, u64)], usize)] = &[
+            // The first is filled before the next one.
+            (&[(100, 50, 20), (0, 50, 0)], 0),
+            (&[(FILL, 50, 20), (0, 50, 0)], 1),
+            // What is converted makes a thread busy with few calls.
+            (&[(60, 50, 55), (0, 50, 0)], 1),
+            (&[(60, 50, 95), (300, 50, 61)], 1),
+            // What an idle one was busy with is over.
+            (&[(0, 50, 99), (0, 50, 0)], 0),
+            // Without ports there is no seat.
+            (&[(10, 1, 5), (700, 50, 80)], 1),
+        ];
+        for (workers, seat) in grid {
+            assert_eq!(handle(workers).seated().seat, Some(*seat), "{workers:?}");
+        }
+        assert_eq!(handle(&[(60, 50, 55), (10, 50, 40)]).counters().busiest_percent, 55);
     }
 }

@@ -53,6 +53,9 @@ pub(super) struct Worker {
     /// Closes whose call has not been seen: its open may still be in the mailbox.
     closing: Vec<u64>,
     next_check: Instant,
+    /// For how long it has worked since the last check, and when that was.
+    worked: Duration,
+    checked_at: Instant,
     /// When which side of which slot has packets to be sent, soonest first: at most
     /// a few for each side. Empty unless packets are cut or joined.
     wakes: BinaryHeap<Reverse<(Instant, usize, Side)>>,
@@ -88,6 +91,8 @@ impl Worker {
             by_id: HashMap::new(),
             closing: Vec::new(),
             next_check: Instant::START,
+            worked: Duration::ZERO,
+            checked_at: Instant::START,
             wakes: BinaryHeap::new(),
             tally: Tally::default(),
             counters,
@@ -109,6 +114,7 @@ impl Worker {
                 // The poll itself is broken: nothing can be relayed any more.
                 Err(_) => break,
             };
+            let woken_at = (self.clock)();
             for event in ready.iter().take(count) {
                 if event.data() == WAKE_TOKEN {
                     self.inbox.rearm();
@@ -121,6 +127,7 @@ impl Worker {
             self.check_silence();
             self.outbox.retry();
             self.publish();
+            self.worked += (self.clock)().since(woken_at);
         }
         for id in self.by_id.keys().copied().collect::<Vec<_>>() {
             self.close(id);
@@ -427,6 +434,10 @@ impl Worker {
             return;
         }
         self.next_check = now + CHECK_EVERY;
+        let passed = now.since(self.checked_at).as_micros().max(1);
+        let share = self.worked.as_micros() * 100 / passed;
+        self.counters.set_busy(u64::try_from(share).unwrap_or(100).min(100));
+        (self.worked, self.checked_at) = (Duration::ZERO, now);
         for (slot, call) in self.slots.iter_mut().enumerate() {
             let Some(call) = call else { continue };
             call.check_silence(now, &mut self.outbox);

@@ -414,6 +414,7 @@ impl SwitchboardTask {
                 row("media calls", media.calls, none_left),
                 row("media port pairs in use", media.port_pairs_used, none_left),
                 row("media port pairs free", media.port_pairs_free, None),
+                row("busiest media thread, percent", media.busiest_percent, None),
                 row("journal rows", store.journal, none_left),
                 row("store queue", store.queued, Some(0)),
                 row("store spilled", store.spilled, Some(0)),
