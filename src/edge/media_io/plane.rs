@@ -359,8 +359,11 @@ impl MediaHandle {
 mod tests {
     use super::*;
 
+    /// Calls, free port pairs and percent of work.
+    type Worker = (u64, u64, u64);
+
     /// A handle on workers with so many calls, free ports and percent of work, that are not there.
-    fn handle(workers: &[(u64, u64, u64)]) -> MediaHandle {
+    fn handle(workers: &[Worker]) -> MediaHandle {
         let counters = workers.iter().map(|(calls, free, busy)| {
             let counter = WorkerCounters::default();
             counter.calls.store(*calls, Relaxed);
@@ -378,7 +381,7 @@ mod tests {
 
     #[test]
     fn a_call_is_seated_where_there_is_room() {
-        let grid: &[(&[(u64, u64, u64)], usize)] = &[
+        let grid: &[(&[Worker], usize)] = &[
             // The first is filled before the next one.
             (&[(100, 50, 20), (0, 50, 0)], 0),
             (&[(FILL, 50, 20), (0, 50, 0)], 1),
