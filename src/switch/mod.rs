@@ -6,6 +6,7 @@ pub mod cdr;
 pub mod device;
 pub mod guard;
 pub mod health;
+pub mod hearing;
 pub mod identity;
 pub mod recording;
 pub mod route;

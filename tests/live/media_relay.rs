@@ -16,6 +16,7 @@ use tandem::proto::sdp::Format;
 use tandem::proto::time::Instant;
 
 mod protected;
+mod reports;
 
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -398,7 +399,7 @@ fn ports_come_back_after_a_close_and_run_out_with_a_reason() {
         bed.close();
     }
     bed.handle.close(99).unwrap();
-    let nothing = CallStats { a: LegStats::default(), b: LegStats::default() };
+    let nothing = CallStats { a: LegStats::default(), b: LegStats::default(), connected: None };
     assert!(matches!(bed.event(), MediaEvent::Closed(stats) if *stats == nothing));
     assert_eq!(bed.handle.counters().port_pairs_free, 4);
     assert_eq!(bed.handle.counters().calls, 0);

@@ -4,18 +4,19 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use super::event::{MediaEvent, Outbox};
-use super::guard::{open_rtcp, open_rtp};
+use super::guard::open_rtp;
 use super::player::{Beep, Player};
 use super::port_pool::Random;
+use super::report::{FarEnd, SAMPLED_EVERY};
 use super::socket::SocketPair;
 use crate::edge::recording::Tap;
 use crate::edge::sounds::Clips;
 use crate::proto::audio::Codec;
 use crate::proto::nat::{Latch, RtcpLatch, Verdict};
-use crate::proto::rtp::rtcp::{RTCP_MAX, ReportedView, SourceView, Translation, translate};
+use crate::proto::rtp::rtcp::Reporter;
 use crate::proto::rtp::{
-    Arrival, Carried, Converter, Fate, Header, Incoming, OutgoingStream, PacketTime, PayloadMap,
-    Reception, Repacketiser, Ssrc, is_rtcp,
+    Arrival, Carried, Converter, Fate, Header, Incoming, Listening, OutgoingStream, PacketTime,
+    PayloadMap, Reception, Repacketiser, Sound, Ssrc, is_rtcp,
 };
 use crate::proto::sdp::{Format, StreamPlan};
 use crate::proto::srtp::{GuardedLeg, Protection};
@@ -97,10 +98,12 @@ pub struct DeadAfter {
 }
 
 /// What one side has received and been sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct LegStats {
     /// RTP packets from the peer, relayed or not.
     pub packets_in: u64,
+    /// Those of them that went on, or would have but for a sound of our own.
+    pub passed: u64,
     /// RTP packets to the peer.
     pub packets_out: u64,
     /// Bytes of those from the peer, with their RTP headers.
@@ -142,14 +145,39 @@ pub struct LegStats {
     pub last_packet_at: Option<Instant>,
     /// Where the peer was found, if not where it said.
     pub latched: Option<SocketAddr>,
+    /// Where the latest packet came from that was not the peer's.
+    pub stranger: Option<SocketAddr>,
+    /// Packets of the peer that were listened to.
+    pub sampled: u64,
+    /// Those of them that were silence.
+    pub silent: u64,
+    /// How the peer's audio arrived.
+    pub sound: Sound,
+    /// From us to the peer and back.
+    pub round_trip: Option<Duration>,
+    /// What the peer says of ours.
+    pub far: Option<FarEnd>,
 }
 
 /// Both sides of a call.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct CallStats {
     /// Side A.
     pub a: LegStats,
     /// Side B.
+    pub b: LegStats,
+    /// For how long both have been connected, and what there was before; `None` until they are.
+    pub connected: Option<Connected>,
+}
+
+/// What there was when both sides were connected: with this a call's ringing and announcements are told from its talk.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Connected {
+    /// How long ago that was.
+    pub ago: Duration,
+    /// Side A's figures then.
+    pub a: LegStats,
+    /// Side B's.
     pub b: LegStats,
 }
 
@@ -158,8 +186,18 @@ pub(super) struct Call {
     pub(super) a: Leg,
     pub(super) b: Leg,
     limits: Option<DeadAfter>,
+    pub(super) connected: Option<Box<Since>>,
     tap: Option<Box<Tap>>,
     beep: Option<Beep>,
+}
+
+/// When both sides were connected, with the figures of that moment.
+pub(super) struct Since {
+    pub(super) at: Instant,
+    pub(super) a: LegStats,
+    pub(super) b: LegStats,
+    /// Whether somebody was not heard has been looked at.
+    pub(super) is_reviewed: bool,
 }
 
 /// One side with its sockets.
@@ -173,8 +211,12 @@ pub(super) struct Leg {
     pub(super) voices: Vec<(u8, Codec)>,
     pub(super) guard: GuardedLeg,
     pub(super) latch: Latch,
-    rtcp_latch: RtcpLatch,
-    reception: Reception,
+    pub(super) rtcp_latch: RtcpLatch,
+    pub(super) reception: Reception,
+    pub(super) listening: Listening,
+    pub(super) reporter: Reporter,
+    /// The number of the codec that the peer spoke last.
+    pub(super) spoken: Option<u8>,
     /// What this side's peer hears.
     pub(super) outgoing: OutgoingStream,
     pub(super) repacketiser: Repacketiser,
@@ -224,6 +266,9 @@ impl Leg {
             latch: Latch::default(),
             rtcp_latch: RtcpLatch::default(),
             reception: Reception::default(),
+            listening: Listening::default(),
+            reporter: Reporter::new(random.next_u32()),
+            spoken: None,
             outgoing,
             repacketiser: Repacketiser::default(),
             converter: None,
@@ -273,27 +318,15 @@ impl Leg {
         }
     }
 
-    fn seen(&mut self, now: Instant) {
+    pub(super) fn seen(&mut self, now: Instant) {
         self.alive_at = now;
         self.is_dead = false;
-    }
-
-    fn stats(&self) -> LegStats {
-        let totals = self.reception.totals();
-        LegStats {
-            lost: totals.lost(),
-            duplicates: totals.duplicates,
-            out_of_order: totals.out_of_order,
-            jitter_us: totals.jitter_us,
-            latched: self.latch.learned(),
-            ..self.stats
-        }
     }
 }
 
 impl Call {
     pub(super) fn new(id: u64, a: Leg, b: Leg) -> Self {
-        Self { id, a, b, limits: None, tap: None, beep: None }
+        Self { id, a, b, limits: None, connected: None, tap: None, beep: None }
     }
 
     pub(super) fn set_tap(&mut self, now: Instant, tap: Box<Tap>, beep: Option<Duration>) {
@@ -326,15 +359,20 @@ impl Call {
     }
 
     /// The side that a packet comes from, and the one that it goes to.
-    fn way(&mut self, from: Side) -> (&mut Leg, &mut Leg) {
+    pub(super) fn way(&mut self, from: Side) -> (&mut Leg, &mut Leg) {
         match from {
             Side::A => (&mut self.a, &mut self.b),
             Side::B => (&mut self.b, &mut self.a),
         }
     }
 
-    pub(super) fn stats(&self) -> CallStats {
-        CallStats { a: self.a.stats(), b: self.b.stats() }
+    pub(super) fn stats(&self, now: Instant) -> CallStats {
+        let connected = self.connected.as_ref().map(|since| Connected {
+            ago: now.since(since.at),
+            a: since.a,
+            b: since.b,
+        });
+        CallStats { a: self.a.stats(), b: self.b.stats(), connected }
     }
 
     pub(super) fn set_leg(&mut self, now: Instant, side: Side, plan: LegPlan) {
@@ -378,6 +416,9 @@ impl Call {
 
     pub(super) fn set_dead_after(&mut self, now: Instant, limits: DeadAfter) {
         self.limits = Some(limits);
+        // The limits come when both sides are connected, and again when one of them is another one.
+        let since = Since { at: now, a: self.a.stats, b: self.b.stats, is_reviewed: false };
+        self.connected = Some(Box::new(since));
         self.a.seen(now);
         self.b.seen(now);
     }
@@ -430,6 +471,7 @@ impl Call {
             Verdict::Moved(address) => outbox.send(id, MediaEvent::Latched { side, address }),
             Verdict::Stranger => {
                 from.stats.dropped_stranger += 1;
+                from.stats.stranger = Some(source);
                 tally.strangers += 1;
                 return;
             }
@@ -442,70 +484,13 @@ impl Call {
         let tap = tap.as_deref_mut().map(|tap| (side, tap));
         if relay(now, (from, to), &header, packet, tap) {
             tally.relayed += 1;
+            from.stats.passed += 1;
             if !from.is_heard {
                 from.is_heard = true;
                 outbox.send(id, MediaEvent::Heard { side });
             }
         } else {
             tally.dropped += 1;
-        }
-    }
-
-    /// Relays one datagram of an RTCP socket.
-    pub(super) fn rtcp(
-        &mut self,
-        now: Instant,
-        side: Side,
-        source: SocketAddr,
-        packet: &mut [u8],
-        cname: &str,
-    ) {
-        let (from, to) = self.way(side);
-        let Some(packet) = open_rtcp(&mut from.guard, packet, &mut from.stats) else { return };
-        if !from.rtcp_latch.packet(source, &from.latch) {
-            from.stats.dropped_stranger += 1;
-            return;
-        }
-        from.seen(now);
-        from.stats.rtcp_in += 1;
-        let (packets, octets) = to.outgoing.sent_totals();
-        let names = Translation {
-            sender: to.outgoing.ssrc(),
-            source: to.outgoing.source().map(|ssrc| SourceView {
-                ssrc,
-                timestamp_shift: to.outgoing.timestamp_shift(),
-                packets,
-                octets,
-            }),
-            reported: to
-                .reception
-                .current()
-                .filter(|(ssrc, _)| {
-                    // Only what this side's peer really hears at present.
-                    from.outgoing.source() == Some(*ssrc)
-                })
-                .map(|(theirs, newest_extended)| ReportedView {
-                    ours: from.outgoing.ssrc(),
-                    theirs,
-                    sequence_shift: from.outgoing.sequence_shift(),
-                    newest_extended,
-                    lost: to.reception.totals().lost(),
-                    renumbering: from.outgoing.renumbering(),
-                }),
-            cname,
-        };
-        let mut out = [0; RTCP_MAX];
-        let length = translate(packet, &names, &mut out);
-        let Some(bytes) = length.and_then(|length| out.get(..length)) else {
-            from.stats.dropped_malformed += 1;
-            return;
-        };
-        let Some(address) = to.rtcp_latch.destination(&to.latch) else { return };
-        let sealed = to.guard.seal_rtcp(bytes);
-        if sealed.is_some_and(|bytes| transmit(&to.sockets.rtcp, bytes, address)) {
-            to.stats.rtcp_out += 1;
-        } else {
-            to.stats.send_failed += 1;
         }
     }
 }
@@ -539,6 +524,12 @@ fn relay(
     if !carried.is_some_and(is_taken) {
         from.stats.dropped_payload_type += 1;
         return false;
+    }
+    if carried.is_some_and(|carried| carried.is_speech) {
+        from.spoken = Some(header.payload_type);
+        if from.stats.packets_in.is_multiple_of(SAMPLED_EVERY) {
+            from.sample(header, packet);
+        }
     }
     if let Some((side, tap)) = tap {
         from.record(now, side, header, packet, tap);
@@ -585,7 +576,7 @@ pub(super) fn send_rtp(
     true
 }
 
-fn transmit(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) -> bool {
+pub(super) fn transmit(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) -> bool {
     socket.send_to(bytes, to).is_ok()
 }
 

@@ -44,6 +44,8 @@ pub enum MediaEvent {
         /// Since the last packet, or since the leg was last set.
         silent_for: Duration,
     },
+    /// Ten seconds after both sides were connected, nothing of at least one of them has gone on to the other. Said once.
+    Unheard(Box<CallStats>),
     /// The answer to a query.
     Stats(Box<CallStats>),
     /// The sockets are closed and the ports are back; the last event of a call.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tandem::proto::audio::Codec;
 use tandem::proto::sdp::{Format, StreamPlan};
-use tandem::switch::call::{Input, MediaOp, Ports, Side, TapeOp};
+use tandem::switch::call::{Input, MediaOp, Ports, Side, SideStats, TapeOp};
 use tandem::switch::cdr::record::CallId;
 
 /// What one call has open.
@@ -87,6 +87,8 @@ pub struct MediaPlane {
     pub tapes: BTreeMap<CallId, Vec<TapeOp>>,
     /// No recording begins.
     pub refuses_tapes: bool,
+    /// What the relay will have counted for each call; nothing if not said.
+    pub figures: BTreeMap<CallId, Box<[SideStats; 2]>>,
 }
 
 impl MediaPlane {
@@ -131,7 +133,7 @@ impl MediaPlane {
             // The plane watches; a test says itself when a side is dead.
             MediaOp::Close => {
                 self.open.remove(&call).expect("ports that are not open were closed");
-                Some(Input::MediaClosed(Box::default()))
+                Some(Input::MediaClosed(self.figures.remove(&call).unwrap_or_default()))
             }
         }
     }
