@@ -50,7 +50,8 @@ impl Call {
         Some(Facts {
             party: leg.party.clone(),
             told: plan.remote_rtp,
-            may_speak: plan.receive,
+            // Who holds with music may send and need not.
+            may_speak: plan.receive && !plan.is_holding,
             may_hear: plan.send,
             flow: stats.talk,
             stranger: stats.stranger,
