@@ -10,7 +10,7 @@ use tokio::time::timeout_at;
 
 use super::clock::Clock;
 use super::control::EventLog;
-use super::media_io::{DeadAfter, LegPlan, MediaHandle, Side as MediaSide};
+use super::media_io::{DeadAfter, Key, LegPlan, MediaHandle, Side as MediaSide};
 use super::recording::{Recorder, StartRefused, TapControl};
 use super::sounds::Sounds;
 use super::store::Store;
@@ -262,6 +262,13 @@ impl Task {
             }
             MediaOp::Watch { talk, hold } => media.set_dead_after(call, DeadAfter { talk, hold }),
             MediaOp::Tape(op) => return self.tape(op),
+            MediaOp::Press { side, event, duration } => {
+                // A key that is lost is no reason to end a call.
+                if let Err(busy) = media.press(call, media_side(side), Key { event, duration }) {
+                    tracing::warn!(call = %self.began.call, %busy, "a digit is not passed on");
+                }
+                return;
+            }
             MediaOp::Music { side, is_on } => {
                 let clips = self.tools.sounds.get().hold.filter(|_| is_on);
                 media.music(call, media_side(side), clips)

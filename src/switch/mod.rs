@@ -4,6 +4,7 @@ pub mod call;
 pub mod cause;
 pub mod cdr;
 pub mod device;
+pub mod dtmf;
 pub mod guard;
 pub mod health;
 pub mod hearing;

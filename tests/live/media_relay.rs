@@ -15,6 +15,7 @@ use tandem::proto::rtp::{Header, PacketTime, Ssrc, rtcp};
 use tandem::proto::sdp::Format;
 use tandem::proto::time::Instant;
 
+mod keys;
 mod protected;
 mod reports;
 
@@ -548,7 +549,7 @@ fn short_packets_are_joined_for_a_side_that_wants_long_ones() {
     }
     // A re-INVITE wants 40 ms from now on; what waits goes before.
     a.speaks_for(30, 20);
-    bed.settled();
+    while bed.settled().a.packets_in < 31 {}
     let packet_time = PacketTime { ptime_ms: Some(40), maxptime_ms: None };
     bed.handle.set_leg(CALL, Side::B, LegPlan { packet_time, ..b.plan() }).unwrap();
     assert_eq!(b.hears_audio().1, tone(30 * 160, 160));

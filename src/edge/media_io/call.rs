@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use super::event::{MediaEvent, Outbox};
 use super::guard::open_rtp;
+use super::keys::Keys;
 use super::player::{Beep, Player};
 use super::port_pool::Random;
-use super::report::{FarEnd, SAMPLED_EVERY};
+use super::report::SAMPLED_EVERY;
 use super::socket::SocketPair;
+use super::stats::{CallStats, Connected, LegStats, Since};
 use crate::edge::recording::Tap;
 use crate::edge::sounds::Clips;
 use crate::proto::audio::Codec;
@@ -16,7 +18,7 @@ use crate::proto::nat::{Latch, RtcpLatch, Verdict};
 use crate::proto::rtp::rtcp::Reporter;
 use crate::proto::rtp::{
     Arrival, Carried, Converter, Fate, Header, Incoming, Listening, OutgoingStream, PacketTime,
-    PayloadMap, Reception, Repacketiser, Sound, Ssrc, is_rtcp,
+    PayloadMap, Reception, Repacketiser, Ssrc, is_rtcp,
 };
 use crate::proto::sdp::{Format, StreamPlan};
 use crate::proto::srtp::{GuardedLeg, Protection};
@@ -59,6 +61,8 @@ pub struct LegPlan {
     pub send_formats: Vec<Format>,
     /// What the peer may send, under our numbers.
     pub receive_formats: Vec<Format>,
+    /// No digit is to be made a tone for the peer.
+    pub is_toneless: bool,
     /// How long the peer wants the packets that we send it.
     pub packet_time: PacketTime,
     /// The address may be learned anew: after an offer or answer of the peer.
@@ -78,6 +82,7 @@ impl LegPlan {
             send: plan.send && is_ready,
             receive: plan.receive && is_ready,
             is_holding: plan.is_holding,
+            is_toneless: plan.is_toneless,
             send_formats: plan.send_formats.clone(),
             receive_formats: plan.receive_formats.clone(),
             packet_time: PacketTime { ptime_ms: plan.ptime_ms, maxptime_ms: plan.maxptime_ms },
@@ -97,90 +102,6 @@ pub struct DeadAfter {
     pub hold: Duration,
 }
 
-/// What one side has received and been sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct LegStats {
-    /// RTP packets from the peer, relayed or not.
-    pub packets_in: u64,
-    /// Those of them that went on, or would have but for a sound of our own.
-    pub passed: u64,
-    /// RTP packets to the peer.
-    pub packets_out: u64,
-    /// Bytes of those from the peer, with their RTP headers.
-    pub bytes_in: u64,
-    /// Bytes of those to the peer, with their RTP headers.
-    pub bytes_out: u64,
-    /// Packets from the peer that never came.
-    pub lost: i64,
-    /// Packets from the peer that came twice.
-    pub duplicates: u64,
-    /// Packets from the peer that came after a later one.
-    pub out_of_order: u64,
-    /// Interarrival jitter in microseconds (RFC 3550 §6.4.1).
-    pub jitter_us: u32,
-    /// Packets from an address that is not the peer's.
-    pub dropped_stranger: u64,
-    /// Packets of a payload type that was not agreed on, on this side or across.
-    pub dropped_payload_type: u64,
-    /// Packets that came or would have gone against the direction: on hold.
-    pub dropped_direction: u64,
-    /// Datagrams that are no RTP or RTCP, or are far out of sequence.
-    pub dropped_malformed: u64,
-    /// Packets of the peer that came too late for their place, in a stream that is cut
-    /// or joined for the other side.
-    pub dropped_late: u64,
-    /// Protected packets that are not of the peer's key, or not protected at all.
-    pub dropped_auth: u64,
-    /// Protected packets that came before, or too late to tell.
-    pub dropped_replay: u64,
-    /// Packets that the system did not take for this side's peer.
-    pub send_failed: u64,
-    /// Reports that came, and that went.
-    pub rtcp_in: u64,
-    /// Reports to the peer.
-    pub rtcp_out: u64,
-    /// When the first packet of the peer came.
-    pub first_packet_at: Option<Instant>,
-    /// When the latest one came.
-    pub last_packet_at: Option<Instant>,
-    /// Where the peer was found, if not where it said.
-    pub latched: Option<SocketAddr>,
-    /// Where the latest packet came from that was not the peer's.
-    pub stranger: Option<SocketAddr>,
-    /// Packets of the peer that were listened to.
-    pub sampled: u64,
-    /// Those of them that were silence.
-    pub silent: u64,
-    /// How the peer's audio arrived.
-    pub sound: Sound,
-    /// From us to the peer and back.
-    pub round_trip: Option<Duration>,
-    /// What the peer says of ours.
-    pub far: Option<FarEnd>,
-}
-
-/// Both sides of a call.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct CallStats {
-    /// Side A.
-    pub a: LegStats,
-    /// Side B.
-    pub b: LegStats,
-    /// For how long both have been connected, and what there was before; `None` until they are.
-    pub connected: Option<Connected>,
-}
-
-/// What there was when both sides were connected: with this a call's ringing and announcements are told from its talk.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Connected {
-    /// How long ago that was.
-    pub ago: Duration,
-    /// Side A's figures then.
-    pub a: LegStats,
-    /// Side B's.
-    pub b: LegStats,
-}
-
 pub(super) struct Call {
     pub(super) id: u64,
     pub(super) a: Leg,
@@ -189,15 +110,6 @@ pub(super) struct Call {
     pub(super) connected: Option<Box<Since>>,
     tap: Option<Box<Tap>>,
     beep: Option<Beep>,
-}
-
-/// When both sides were connected, with the figures of that moment.
-pub(super) struct Since {
-    pub(super) at: Instant,
-    pub(super) a: LegStats,
-    pub(super) b: LegStats,
-    /// Whether somebody was not heard has been looked at.
-    pub(super) is_reviewed: bool,
 }
 
 /// One side with its sockets.
@@ -226,6 +138,8 @@ pub(super) struct Leg {
     pub(super) music: Option<Clips>,
     /// What this side's peer hears instead of the far side.
     pub(super) player: Option<Player>,
+    /// Digits that its peer is to be brought by us.
+    pub(super) keys: Option<Box<Keys>>,
     /// When the worker will look at the repacketiser and the player next.
     wakes_at: Option<Instant>,
     pub(super) stats: LegStats,
@@ -274,6 +188,7 @@ impl Leg {
             converter: None,
             music: None,
             player: None,
+            keys: None,
             wakes_at: None,
             stats: LegStats::default(),
             is_heard: false,
@@ -294,6 +209,8 @@ impl Leg {
         };
         self.voices = plan.receive_formats.iter().filter_map(voice).collect();
         self.player = self.player.take().filter(|player| player.fits(&plan.send_formats));
+        // Digits that are under way are in a form that was agreed on before.
+        self.keys = self.keys.take().filter(|_| plan.send_formats == self.plan.send_formats);
         if self.guard.set(&plan.protection) {
             self.outgoing.begin_under_new_key();
         }
@@ -395,7 +312,8 @@ impl Call {
         let (leg, _) = self.way(side);
         let playing = leg.player.as_ref().map(|player| player.next_at);
         let converting = leg.converter.as_ref().and_then(|converter| converter.next_timeout());
-        let others = playing.into_iter().chain(converting);
+        let pressed = leg.keys.as_ref().and_then(|keys| keys.next_timeout());
+        let others = playing.into_iter().chain(converting).chain(pressed);
         let at = leg.repacketiser.next_timeout().into_iter().chain(others).min()?;
         if leg.wakes_at.is_some_and(|known| known <= at) {
             return None;
@@ -410,6 +328,7 @@ impl Call {
         // Of several wishes the earliest counts; later ones find nothing to do.
         leg.wakes_at = leg.wakes_at.filter(|at| *at > now);
         leg.send_waiting(now, Waiting::Due);
+        leg.keys_on(now);
         leg.play_on(now);
         leg.convert_on(now);
     }
@@ -520,6 +439,12 @@ fn relay(
         from.stats.dropped_direction += 1;
         return false;
     };
+    if let Some(carried) = carried
+        && to.needs_keys_of(&carried)
+    {
+        to.read_key(now, header, packet, carried.clock_rate);
+        return true;
+    }
     let is_taken = |carried: Carried| carried.to.is_some() || to.converts(&carried);
     if !carried.is_some_and(is_taken) {
         from.stats.dropped_payload_type += 1;
@@ -534,7 +459,7 @@ fn relay(
     if let Some((side, tap)) = tap {
         from.record(now, side, header, packet, tap);
     }
-    if to.player.is_some() {
+    if to.player.is_some() || to.keys.as_ref().is_some_and(|keys| keys.is_muted()) {
         // Its peer hears something else for now.
         return true;
     }

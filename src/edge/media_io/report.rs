@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::call::{Call, Leg, LegStats, Side, transmit};
+use super::call::{Call, Leg, Side, transmit};
 use super::event::{MediaEvent, Outbox};
 use super::guard::open_rtcp;
+use super::stats::LegStats;
 use crate::proto::audio::g711_level;
 use crate::proto::rtp::rtcp::{
     RTCP_MAX, ReportedView, SourceView, Stream, Told, Translation, translate,
@@ -189,6 +190,10 @@ impl Call {
             }
             if leg.reporter.is_due(now, is_ours) {
                 leg.report(now, cname, false);
+            }
+            let keys = leg.untaken_keys();
+            for key in keys {
+                outbox.send(self.id, MediaEvent::Pressed { side, key });
             }
         }
         let Some(connected) = &mut self.connected else { return };

@@ -253,6 +253,9 @@ impl Worker {
             Command::Play { call, side, clips } => self.play(now, (call, side), |leg| {
                 leg.play(now, &clips);
             }),
+            Command::Press { call, side, key } => self.play(now, (call, side), |leg| {
+                leg.press(now, key);
+            }),
             Command::Music { call, side, clips } => self.play(now, (call, side), |leg| {
                 leg.set_music(now, clips);
             }),

@@ -20,6 +20,9 @@ impl SwitchboardTask {
             MediaEvent::Heard { side } => Input::Heard(side_of(side)),
             MediaEvent::Latched { side, address } => Input::Latched(side_of(side), address),
             MediaEvent::Dead { side, silent_for } => Input::DeadMedia(side_of(side), silent_for),
+            MediaEvent::Pressed { side, key } => {
+                Input::Pressed { side: side_of(side), event: key.event, duration: key.duration }
+            }
             MediaEvent::Unheard(stats) => Input::Unheard(sides(&stats)),
             MediaEvent::Stats(stats) => Input::Figures(sides(&stats)),
             MediaEvent::Closed(stats) => Input::MediaClosed(sides(&stats)),

@@ -297,6 +297,15 @@ pub enum Input {
     Latched(Side, SocketAddr),
     /// A side that should be sending has been silent for this long.
     DeadMedia(Side, Duration),
+    /// The side across pressed a key that this side takes in no form that its stream can have.
+    Pressed {
+        /// Who is to be told by its signalling.
+        side: Side,
+        /// The key's event (RFC 4733 §3.2).
+        event: u8,
+        /// How long it was down.
+        duration: Duration,
+    },
     /// Some seconds after both sides were connected, one of them at least has not been heard; the figures so far.
     Unheard(Box<[SideStats; 2]>),
     /// The figures so far, because somebody wants to see them.

@@ -290,6 +290,9 @@ impl Call {
                 self.note(now, &leg, "media.latched", format!("audio comes from {from}"));
             }
             Input::DeadMedia(side, silence) => self.dead_media(now, side, silence, out),
+            Input::Pressed { side, event, duration } => {
+                self.pressed(now, side, event, duration, out)
+            }
             Input::Unheard(stats) => self.unheard(now, stats, out),
             Input::Figures(stats) => self.stats = Some(stats),
             Input::MediaClosed(stats) => {

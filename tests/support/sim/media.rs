@@ -87,6 +87,8 @@ pub struct MediaPlane {
     pub tapes: BTreeMap<CallId, Vec<TapeOp>>,
     /// No recording begins.
     pub refuses_tapes: bool,
+    /// Digits that are to be in the stream of a side.
+    pub keys: Vec<(Side, u8, Duration)>,
     /// What the relay will have counted for each call; nothing if not said.
     pub figures: BTreeMap<CallId, Box<[SideStats; 2]>>,
 }
@@ -115,6 +117,10 @@ impl MediaPlane {
                     Side::A => open.a = plan,
                     Side::B => open.b = plan,
                 }
+                None
+            }
+            MediaOp::Press { side, event, duration } => {
+                self.keys.push((side, event, duration));
                 None
             }
             MediaOp::Music { side, is_on } => {
