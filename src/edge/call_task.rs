@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
@@ -9,7 +10,7 @@ use tokio::time::timeout_at;
 
 use super::clock::Clock;
 use super::control::EventLog;
-use super::media_io::{DeadAfter, LegPlan, MediaHandle, Side as MediaSide};
+use super::media_io::{DeadAfter, Key, LegPlan, MediaHandle, Side as MediaSide};
 use super::recording::{Recorder, StartRefused, TapControl};
 use super::sounds::Sounds;
 use super::store::Store;
@@ -23,6 +24,11 @@ use crate::switch::cdr::record::{Began, CallId, HungUpBy, Record};
 pub const MAILBOX_MAX: usize = 256;
 /// Places of them that are kept for what comes only once: a leg that another call hands over would be lost with its peer.
 pub const MAILBOX_RESERVE: usize = 32;
+
+/// Those who may wait at a time for a call's figures; a further one is shown the call without waiting for them.
+const VIEWERS_MAX: usize = 16;
+/// How long they wait. A call whose ports are not open yet, or closed, has none.
+const FIGURES_WITHIN: Duration = Duration::from_millis(200);
 
 /// What a call's task is told.
 #[derive(Debug)]
@@ -65,6 +71,8 @@ pub async fn run(start: Start, mut tools: Tools, mut mailbox: mpsc::Receiver<Tol
         is_without_media: false,
         next: VecDeque::new(),
         tape: None,
+        viewers: Vec::new(),
+        viewers_until: Instant::START,
     };
     if let Err(error) = task.tools.store.call_began(task.began.clone()) {
         tracing::error!(call = %task.began.call, %error, "call not journalled");
@@ -101,12 +109,16 @@ struct Task {
     next: VecDeque<Input>,
     /// The call's recording.
     tape: Option<TapControl>,
+    /// Who wants to see the whole call and waits for its figures, and until when.
+    viewers: Vec<oneshot::Sender<View>>,
+    viewers_until: Instant,
 }
 
 impl Task {
     /// Waits for the next input or timer and lets the call act; false if the switchboard is gone.
     async fn turn(&mut self, call: &mut Call, mailbox: &mut mpsc::Receiver<Told>) -> bool {
-        let told = match call.next_timeout() {
+        let waited_for = (!self.viewers.is_empty()).then_some(self.viewers_until);
+        let told = match call.next_timeout().into_iter().chain(waited_for).min() {
             Some(at) => {
                 let deadline = self.tools.clock.deadline(at).into();
                 timeout_at(deadline, mailbox.recv()).await.ok()
@@ -124,20 +136,46 @@ impl Task {
             }
             None => self.act(call, Call::handle_timeout),
         }
+        if !self.viewers.is_empty() && self.viewers_until <= self.tools.clock.now() {
+            self.show(call);
+        }
         true
     }
 
     fn serve(&mut self, call: &mut Call, told: Told) {
         match told {
-            Told::Input(input) => self.act(call, |call, now, out| call.handle(now, *input, out)),
-            Told::View(with_story, reply) => {
-                let now = self.tools.clock.now();
-                // Only the one who asked goes without if this panics.
-                let view = catch_unwind(AssertUnwindSafe(|| call.view(now, with_story)));
-                if let Ok(view) = view {
-                    let _ = reply.send(view);
+            Told::Input(input) => {
+                let has_figures = matches!(*input, Input::Figures(_));
+                self.act(call, |call, now, out| call.handle(now, *input, out));
+                if has_figures {
+                    self.show(call);
                 }
             }
+            Told::View(true, reply) if self.viewers.len() < VIEWERS_MAX => {
+                // The relay is asked on the side, as for any command: no packet waits for it.
+                if self.viewers.is_empty() {
+                    self.viewers_until = self.tools.clock.now() + FIGURES_WITHIN;
+                    let _ = self.tools.media.query(self.began.call.0);
+                }
+                self.viewers.push(reply);
+            }
+            Told::View(with_story, reply) => self.show_to(call, with_story, reply),
+        }
+    }
+
+    /// Shows the whole call to all who wait for it, with the figures that are there.
+    fn show(&mut self, call: &Call) {
+        for reply in std::mem::take(&mut self.viewers) {
+            self.show_to(call, true, reply);
+        }
+    }
+
+    fn show_to(&self, call: &Call, with_story: bool, reply: oneshot::Sender<View>) {
+        let now = self.tools.clock.now();
+        // Only the one who asked goes without if this panics.
+        let view = catch_unwind(AssertUnwindSafe(|| call.view(now, with_story)));
+        if let Ok(view) = view {
+            let _ = reply.send(view);
         }
     }
 
@@ -173,14 +211,14 @@ impl Task {
         let ended = self.tools.clock.wall();
         let span = u64::try_from(ended.0.saturating_sub(self.began.at.0)).unwrap_or(0);
         let mut segments = crate::switch::cdr::assemble::Segments::default();
-        segments.change(std::time::Duration::ZERO, crate::switch::cdr::record::SegmentKind::Setup);
+        segments.change(Duration::ZERO, crate::switch::cdr::record::SegmentKind::Setup);
         Record {
             began: self.began.clone(),
             answered: None,
             ended,
             cause: &cause::INTERNAL,
             hung_up_by: HungUpBy::System,
-            segments: segments.finish(std::time::Duration::from_micros(span)),
+            segments: segments.finish(Duration::from_micros(span)),
             timeline: Vec::new(),
             legs: Vec::new(),
         }
@@ -224,6 +262,13 @@ impl Task {
             }
             MediaOp::Watch { talk, hold } => media.set_dead_after(call, DeadAfter { talk, hold }),
             MediaOp::Tape(op) => return self.tape(op),
+            MediaOp::Press { side, event, duration } => {
+                // A key that is lost is no reason to end a call.
+                if let Err(busy) = media.press(call, media_side(side), Key { event, duration }) {
+                    tracing::warn!(call = %self.began.call, %busy, "a digit is not passed on");
+                }
+                return;
+            }
             MediaOp::Music { side, is_on } => {
                 let clips = self.tools.sounds.get().hold.filter(|_| is_on);
                 media.music(call, media_side(side), clips)

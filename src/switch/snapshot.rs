@@ -18,6 +18,7 @@ pub use crate::proto::sip::session::Reliable;
 pub use crate::proto::sip::transport::Transport;
 use crate::switch::call::Origin;
 pub use crate::switch::device::{Device, ProvisioningSettings};
+pub use crate::switch::dtmf::Dtmf;
 pub use crate::switch::guard::GuardSettings;
 pub use crate::switch::health::Bounds as HealthBounds;
 pub use crate::switch::identity::Dialect;
@@ -270,6 +271,8 @@ pub struct Phone {
     pub rights: Rights,
     /// When its calls, and calls to it, have reliable 18x (RFC 3262).
     pub reliable: Reliable,
+    /// In which form it is brought digits.
+    pub dtmf: Dtmf,
     /// What it wants of the recording of its calls.
     pub record: RecordRule,
     /// Is its record key obeyed?
@@ -370,6 +373,8 @@ pub struct Trunk {
     pub caps: CapsWish,
     /// When its calls, and calls by it, have reliable 18x (RFC 3262).
     pub reliable: Reliable,
+    /// In which form it is brought digits.
+    pub dtmf: Dtmf,
     /// What is wanted of the recording of its calls.
     pub record: RecordRule,
     /// May its INVITEs take the place of a party of a conversation here (RFC 3891)?
@@ -524,6 +529,18 @@ impl Snapshot {
                 self.phone(extension).map(|phone| phone.reliable)
             }
             Origin::Trunk(name) => self.trunk(name).map(|trunk| trunk.reliable),
+        };
+        found.unwrap_or_default()
+    }
+
+    /// In which form digits are brought to this peer.
+    #[must_use]
+    pub fn dtmf_for(&self, peer: &Origin) -> Dtmf {
+        let found = match peer {
+            Origin::Phone(extension) | Origin::Operator(extension) => {
+                self.phone(extension).map(|phone| phone.dtmf)
+            }
+            Origin::Trunk(name) => self.trunk(name).map(|trunk| trunk.dtmf),
         };
         found.unwrap_or_default()
     }

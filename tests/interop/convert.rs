@@ -24,6 +24,12 @@ fn talk(first: &str, second: &str) {
         assert!(heard.seconds > 2.0, "who speaks {who} heard {heard:?}");
         assert!(heard.longest_gap_ms < 60.0, "who speaks {who} heard {heard:?}");
     }
+    // Both streams are made here, and the verdict knows it.
+    let call = daemon.ask(&["call", "show", records[0]["call"].as_str().unwrap()]);
+    assert_eq!(call["audio"], "both_ways", "{call}");
+    for leg in [0, 1] {
+        assert!(call["legs"][leg]["mos"].as_f64().unwrap() > 4.0, "{call}");
+    }
     drop((alice, bob));
     daemon.assert_healthy();
 }

@@ -13,6 +13,7 @@
 mod live;
 
 mod audio;
+mod hearing;
 mod lifecycle;
 mod listeners;
 mod located;

@@ -15,7 +15,9 @@ use tandem::proto::rtp::{Header, PacketTime, Ssrc, rtcp};
 use tandem::proto::sdp::Format;
 use tandem::proto::time::Instant;
 
+mod keys;
 mod protected;
+mod reports;
 
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -398,7 +400,7 @@ fn ports_come_back_after_a_close_and_run_out_with_a_reason() {
         bed.close();
     }
     bed.handle.close(99).unwrap();
-    let nothing = CallStats { a: LegStats::default(), b: LegStats::default() };
+    let nothing = CallStats { a: LegStats::default(), b: LegStats::default(), connected: None };
     assert!(matches!(bed.event(), MediaEvent::Closed(stats) if *stats == nothing));
     assert_eq!(bed.handle.counters().port_pairs_free, 4);
     assert_eq!(bed.handle.counters().calls, 0);
@@ -547,7 +549,7 @@ fn short_packets_are_joined_for_a_side_that_wants_long_ones() {
     }
     // A re-INVITE wants 40 ms from now on; what waits goes before.
     a.speaks_for(30, 20);
-    bed.settled();
+    while bed.settled().a.packets_in < 31 {}
     let packet_time = PacketTime { ptime_ms: Some(40), maxptime_ms: None };
     bed.handle.set_leg(CALL, Side::B, LegPlan { packet_time, ..b.plan() }).unwrap();
     assert_eq!(b.hears_audio().1, tone(30 * 160, 160));

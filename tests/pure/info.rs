@@ -1,6 +1,12 @@
 //! INFO (RFC 6086): row 118 of the wire catalogue.
 
+use std::time::Duration;
+
+use tandem::switch::call::{Input, Side};
+use tandem::switch::dtmf::Dtmf;
+
 use crate::scene::{heard, talking, two_phones};
+use crate::sim::office::office;
 use crate::sim::phone::{Body, Reply, ok, ring};
 use crate::sim::world::{PhoneId, World};
 
@@ -129,4 +135,62 @@ fn row_118_digits_go_one_after_the_other() {
     assert_eq!(digits, ["Signal=1", "Signal=2", "Signal=3"]);
     w.hang_up(a);
     w.assert_empty();
+}
+
+/// Row 152: a side that takes no INFO has the digit in its stream; one that takes neither keeps nothing from the other.
+#[test]
+fn row_152_a_digit_by_info_is_an_event_for_a_side_that_takes_no_info() {
+    let (mut w, a, b) = talking_with("INVITE, ACK, BYE");
+    assert_eq!(info(&mut w, a, RELAY, "Signal=#\r\nDuration=240\r\n"), 200);
+    assert!(w[b].requests("INFO").is_empty());
+    assert_eq!(w.media.keys, [(Side::B, 11, Duration::from_millis(240))]);
+    // The other way: what the stream cannot have is asked of the signalling.
+    let call = w.call();
+    let pressed = |side| Input::Pressed { side, event: 5, duration: Duration::from_millis(100) };
+    w.input(call, pressed(Side::B));
+    assert!(w[b].requests("INFO").is_empty(), "it takes none");
+    w.hang_up(b);
+    w.assert_empty();
+    let lines: Vec<_> = w.record().timeline.iter().filter(|line| line.what == "digit").collect();
+    assert!(
+        lines[0].text.ends_with("in the audio's stream") && lines[1].text.contains("takes none")
+    );
+
+    let (mut w, _, b) = talking_with("INVITE, ACK, BYE, INFO");
+    let call = w.call();
+    w.input(call, pressed(Side::B));
+    w.run_for(100);
+    let bodies: Vec<_> = w[b].requests("INFO").iter().map(|info| info.body.clone()).collect();
+    assert_eq!(bodies, ["Signal=5\r\nDuration=100\r\n"]);
+    assert_eq!(w.media.keys, []);
+}
+
+/// Row 152: `dtmf` of a phone says in which form it is brought digits, whatever else it takes.
+#[test]
+fn row_152_the_form_of_digits_is_as_configured() {
+    let table = [
+        // The form, whether the phone says that it takes INFO, and then: INFOs, events or tones.
+        (Dtmf::Auto, true, 1, 0),
+        (Dtmf::Auto, false, 0, 1),
+        (Dtmf::Rfc4733, true, 0, 1),
+        (Dtmf::Inband, true, 0, 1),
+        (Dtmf::Info, true, 1, 0),
+        (Dtmf::Info, false, 0, 0),
+    ];
+    for (dtmf, takes_info, infos, keys) in table {
+        let mut office = office();
+        office.phones.get_mut("1002").unwrap().dtmf = dtmf;
+        let mut w = World::new(office);
+        let [a, b] = ["1001", "1002"].map(|extension| w.phone(extension));
+        let allow = if takes_info { "Allow: INVITE, ACK, BYE, INFO" } else { "Allow: INVITE, ACK" };
+        w[b].habits.on_invite = vec![(20, ring()), (500, ok().header(allow))];
+        w.dial(a, "1002");
+        w.run_for(1_000);
+        assert_eq!(info(&mut w, a, RELAY, "Signal=5\r\n"), 200);
+        assert_eq!((w[b].requests("INFO").len(), w.media.keys.len()), (infos, keys), "{dtmf:?}");
+        let open = &w.media.open[&w.call()];
+        let events = open.b.send_formats.iter().any(|format| format.is_telephone_event());
+        assert_eq!(events, matches!(dtmf, Dtmf::Auto | Dtmf::Rfc4733), "{dtmf:?}");
+        assert_eq!(open.b.is_toneless, matches!(dtmf, Dtmf::Info | Dtmf::Rfc4733), "{dtmf:?}");
+    }
 }

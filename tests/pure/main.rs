@@ -29,6 +29,7 @@ mod emergency;
 mod flows;
 mod forks;
 mod healths;
+mod hearing;
 mod identity;
 mod identity_kept;
 mod info;

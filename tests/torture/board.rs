@@ -10,6 +10,7 @@ use tandem::proto::sip::transport::{Dest, Flow, Transport};
 use tandem::proto::time::{Instant, Wall};
 use tandem::switch::call::{self, Call, MediaOp, Ports};
 use tandem::switch::cdr::record::CallId;
+use tandem::switch::dtmf::Dtmf;
 use tandem::switch::identity::{Forwarding, IdentityHeader, Trust};
 use tandem::switch::snapshot::{
     CapsWish, Destination, Dialect, HealthBounds, Limits, Number, PeerAddress, Phone, Reliable,
@@ -200,17 +201,12 @@ impl Board {
 
 fn snapshot() -> Snapshot {
     let (host, port) = TRUNK.split_once(':').unwrap();
+    let peer =
+        |host: &str, port| PeerAddress { transport: None, host: host.into(), port: Some(port) };
     let trunk = Trunk {
         name: "carrier".into(),
         mode: TrunkMode::Peer,
-        peers: [(host, port.parse().unwrap()), ("2001:db8::9:1", 5060)]
-            .into_iter()
-            .map(|(host, port)| PeerAddress {
-                transport: None,
-                host: host.into(),
-                port: Some(port),
-            })
-            .collect(),
+        peers: vec![peer(host, port.parse().unwrap()), peer("2001:db8::9:1", 5060)],
         user: None,
         secret: Secret::default(),
         registrar: None,
@@ -222,6 +218,7 @@ fn snapshot() -> Snapshot {
         probe: std::time::Duration::ZERO,
         caps: CapsWish::default(),
         reliable: Reliable::default(),
+        dtmf: Dtmf::default(),
         record: Default::default(),
         auth_user: None,
         replaces: false,
@@ -248,6 +245,7 @@ fn snapshot() -> Snapshot {
         ring_timeout: None,
         rights: Rights::default(),
         reliable: Reliable::default(),
+        dtmf: Dtmf::default(),
         record: Default::default(),
         pickup_groups: Vec::new(),
         device: Default::default(),

@@ -353,6 +353,9 @@ pub(super) fn call(detail: &CallDetail, paint: Paint) -> String {
     if !segments.is_empty() {
         line("segments", &segments.join(", "));
     }
+    if let Some(audio) = &detail.audio {
+        line("audio", audio);
+    }
     out.push('\n');
     out.push_str(&legs(detail, paint));
     out.push('\n');
@@ -374,6 +377,9 @@ fn legs(detail: &CallDetail, paint: Paint) -> String {
         ">OUT",
         ">LOST",
         ">JITTER",
+        ">RTT",
+        ">MOS",
+        ">WORST",
         "AUDIO FROM",
         "SRTP",
         "SIGNALLING",
@@ -385,14 +391,42 @@ fn legs(detail: &CallDetail, paint: Paint) -> String {
             if leg.status == 0 { dash("") } else { cell(leg.status.to_string()) },
             cell(leg.packets_in.to_string()),
             cell(leg.packets_out.to_string()),
-            cell(leg.lost.to_string()),
+            cell(match leg.lost {
+                0 => "0".to_owned(),
+                lost => format!("{lost} ({:.1} %)", leg.sound.loss_percent),
+            }),
             cell(format!("{:.1} ms", leg.jitter_ms)),
+            leg.sound.rtt_ms.map_or_else(|| dash(""), |rtt| cell(format!("{rtt:.0} ms"))),
+            score(leg.sound.mos),
+            score(leg.sound.mos_worst),
             dash(leg.audio.as_deref().unwrap_or("")),
             dash(&leg.srtp),
             dash(leg.signalling.as_deref().unwrap_or("")),
         ]);
     }
-    table.print(paint, "No legs.")
+    let mut out = table.print(paint, "No legs.");
+    for leg in &detail.legs {
+        let party = clean(&leg.party);
+        if !leg.dropped.is_empty() {
+            let _ = writeln!(out, "{party} sent what was not passed on: {}", clean(&leg.dropped));
+        }
+        if let Some(loss) = leg.sound.far_loss_percent {
+            let jitter = leg.sound.far_jitter_ms.unwrap_or_default();
+            let mos = leg.sound.far_mos.map(|mos| format!(", MOS {mos:.1}")).unwrap_or_default();
+            let _ = writeln!(
+                out,
+                "{party} reports of what it hears: {loss:.1} % lost, jitter {jitter:.1} ms{mos}"
+            );
+        }
+    }
+    out
+}
+
+/// A mean opinion score; below 3.6 many are dissatisfied, below 3.1 nearly all (ITU-T G.107 Annex B).
+fn score(mos: Option<f64>) -> Cell {
+    let Some(mos) = mos else { return dash("") };
+    let tone = if mos < 3.1 { Tone::Bad } else { Tone::Plain };
+    toned(format!("{mos:.1}"), tone)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a call is shorter than 2^52 microseconds")]

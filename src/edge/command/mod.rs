@@ -1,5 +1,6 @@
 //! One enum for every outside wish, whoever speaks it.
 
+mod leg;
 mod nearest;
 mod params;
 pub mod recordings;

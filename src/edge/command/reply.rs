@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::leg::{LegRow, SoundRow};
 use crate::proto::time::Wall;
-use crate::switch::cdr::record::{LegRecord, Record, Segment, SegmentKind, TimelineEntry};
+use crate::switch::cdr::record::{Record, Segment, SegmentKind, TimelineEntry};
 
 /// The answer to `status`.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -269,6 +270,10 @@ pub struct CallDetail {
     pub timeline: Vec<TimelineRow>,
     /// Its legs.
     pub legs: Vec<LegRow>,
+    /// Who was heard by whom: `both_ways`, or `one_way: ` and `no_audio: ` with who was not and why; absent while nothing can
+    /// be said.
+    #[serde(default)]
+    pub audio: Option<String>,
     /// Its recording, if it has one and is over.
     #[serde(default)]
     pub recording: Option<super::recordings::RecordingRow>,
@@ -296,37 +301,6 @@ pub struct TimelineRow {
     pub what: String,
     /// The particulars.
     pub text: String,
-}
-
-/// What one leg carried.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
-pub struct LegRow {
-    /// `a`, `b1`, `b2`….
-    pub leg: String,
-    /// The extension, number or trunk at its end.
-    pub party: String,
-    /// The Call-ID of its dialog.
-    pub sip_call_id: String,
-    /// The half of the Session-ID that names its peer (RFC 7989).
-    #[serde(default)]
-    pub session_id: String,
-    /// Where its signalling went.
-    pub signalling: Option<String>,
-    /// Where its audio came from.
-    pub audio: Option<String>,
-    /// What its audio is encrypted by (SRTP); empty for nothing.
-    #[serde(default)]
-    pub srtp: String,
-    /// The last final status on it; 0 if there was none.
-    pub status: u16,
-    /// RTP packets received.
-    pub packets_in: u64,
-    /// RTP packets sent.
-    pub packets_out: u64,
-    /// RTP packets that never arrived.
-    pub lost: u64,
-    /// Interarrival jitter.
-    pub jitter_ms: f64,
 }
 
 /// The head of a record.
@@ -515,25 +489,6 @@ impl From<&TimelineEntry> for TimelineRow {
             leg: entry.leg.clone(),
             what: entry.what.to_owned(),
             text: entry.text.clone(),
-        }
-    }
-}
-
-impl From<&LegRecord> for LegRow {
-    fn from(leg: &LegRecord) -> Self {
-        Self {
-            leg: leg.leg.clone(),
-            party: leg.party.clone(),
-            sip_call_id: leg.sip_call_id.clone(),
-            session_id: leg.session_id.clone(),
-            signalling: leg.signalling.map(|address| address.to_string()),
-            audio: leg.audio.map(|address| address.to_string()),
-            srtp: leg.srtp.to_owned(),
-            status: leg.status,
-            packets_in: leg.packets_in,
-            packets_out: leg.packets_out,
-            lost: leg.lost,
-            jitter_ms: leg.jitter_ms,
         }
     }
 }

@@ -11,6 +11,7 @@ use super::settings::{quoted, seconds};
 use super::source::{Marked, Spot, Wrong};
 use super::value;
 use crate::switch::device::{Brand, Key, Mac};
+use crate::switch::dtmf::Dtmf;
 use crate::switch::recording::RecordRule;
 use crate::switch::route::caps::Minutes;
 use crate::switch::snapshot::{Destination, Reliable, Rights, Secret, SrtpPolicy};
@@ -27,6 +28,7 @@ pub(super) struct PhoneDraft {
     /// Checked against the extensions before it becomes one of the rights.
     pub(super) watch: Option<Vec<Marked<String>>>,
     pub(super) reliable: Reliable,
+    pub(super) dtmf: Dtmf,
     pub(super) record: RecordRule,
     pub(super) pickup_groups: Vec<String>,
     pub(super) brand: Option<Brand>,
@@ -162,6 +164,13 @@ pub(super) static PHONE: &[Item<PhoneDraft>] = &[
         Given::Default { shows: |p| reliable_word(p.reliable) },
         |p, text| value::reliable(text.value).map(|reliable| p.reliable = reliable),
         "When ringing is acknowledged by PRACK (100rel): where the phone requires it, wherever it supports it, or never.",
+    ),
+    Item::text(
+        "dtmf",
+        "auto, rfc4733, info or inband",
+        Given::Default { shows: |p| quoted(p.dtmf.word()) },
+        |p, text| value::dtmf(text.value).map(|dtmf| p.dtmf = dtmf),
+        "How it is brought digits: as events in the audio, by INFO, as tones, or whichever of these it takes.",
     ),
     Item::text(
         "record",

@@ -8,6 +8,7 @@ use super::settings::{in_seconds, quoted, seconds};
 use super::source::{Marked, Spot, Wrong};
 use super::tables::{put, reliable_word, secret};
 use super::{stir, value};
+use crate::switch::dtmf::Dtmf;
 use crate::switch::identity::{
     Dialect, ForwardedCaller, Forwarding, FromHost, FromUser, IdentityHeader, NumberForm, Trust,
 };
@@ -36,6 +37,7 @@ pub(super) struct TrunkDraft {
     pub(super) probe: Duration,
     pub(super) caps: CapsWish,
     pub(super) reliable: Reliable,
+    pub(super) dtmf: Dtmf,
     pub(super) record: RecordRule,
     pub(super) replaces: bool,
     pub(super) outbound: bool,
@@ -71,6 +73,7 @@ impl Default for TrunkDraft {
             probe: Duration::from_secs(60),
             caps: CapsWish::default(),
             reliable: Reliable::default(),
+            dtmf: Dtmf::default(),
             record: RecordRule::default(),
             replaces: false,
             outbound: false,
@@ -214,6 +217,13 @@ pub(super) static TRUNK: &[Item<TrunkDraft>] = &[
         Given::Default { shows: |t| reliable_word(t.reliable) },
         |t, text| value::reliable(text.value).map(|reliable| t.reliable = reliable),
         "When ringing is acknowledged by PRACK (100rel): where the carrier requires it, wherever it supports it, or never.",
+    ),
+    Item::text(
+        "dtmf",
+        "auto, rfc4733, info or inband",
+        Given::Default { shows: |t| quoted(t.dtmf.word()) },
+        |t, text| value::dtmf(text.value).map(|dtmf| t.dtmf = dtmf),
+        "How it is brought digits: as events in the audio, by INFO, as tones, or whichever of these it takes.",
     ),
     Item::text(
         "record",
@@ -438,6 +448,7 @@ pub(super) const OF_PROFILE: &[&str] = &[
     "large_to_tcp",
     "probe_seconds",
     "reliable",
+    "dtmf",
     "srtp",
     "replaces",
     "outbound",

@@ -7,6 +7,7 @@ use regex::{Regex, RegexBuilder};
 
 use super::source::Wrong;
 use crate::proto::network::Network;
+use crate::switch::dtmf::Dtmf;
 use crate::switch::recording::RecordRule;
 use crate::switch::snapshot::{
     Destination, Listen, PeerAddress, Reliable, SrtpPolicy, Transport, TrunkMode,
@@ -210,6 +211,14 @@ pub(super) fn record(text: &str) -> Result<RecordRule, Wrong> {
     RecordRule::ALL.into_iter().find(|rule| rule.word() == text).ok_or_else(|| {
         Wrong::new("bad-value", format!("`{text}` is not known"))
             .help("write \"as_usual\", \"always\" or \"never\"")
+    })
+}
+
+/// In which form a party is brought digits.
+pub(super) fn dtmf(text: &str) -> Result<Dtmf, Wrong> {
+    Dtmf::ALL.into_iter().find(|form| form.word() == text).ok_or_else(|| {
+        Wrong::new("bad-value", format!("`{text}` is not known"))
+            .help("write \"auto\", \"rfc4733\", \"info\" or \"inband\"")
     })
 }
 

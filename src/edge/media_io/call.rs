@@ -4,18 +4,21 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use super::event::{MediaEvent, Outbox};
-use super::guard::{open_rtcp, open_rtp};
+use super::guard::open_rtp;
+use super::keys::Keys;
 use super::player::{Beep, Player};
 use super::port_pool::Random;
+use super::report::SAMPLED_EVERY;
 use super::socket::SocketPair;
+use super::stats::{CallStats, Connected, LegStats, Since};
 use crate::edge::recording::Tap;
 use crate::edge::sounds::Clips;
 use crate::proto::audio::Codec;
 use crate::proto::nat::{Latch, RtcpLatch, Verdict};
-use crate::proto::rtp::rtcp::{RTCP_MAX, ReportedView, SourceView, Translation, translate};
+use crate::proto::rtp::rtcp::Reporter;
 use crate::proto::rtp::{
-    Arrival, Carried, Converter, Fate, Header, Incoming, OutgoingStream, PacketTime, PayloadMap,
-    Reception, Repacketiser, Ssrc, is_rtcp,
+    Arrival, Carried, Converter, Fate, Header, Incoming, Listening, OutgoingStream, PacketTime,
+    PayloadMap, Reception, Repacketiser, Ssrc, is_rtcp,
 };
 use crate::proto::sdp::{Format, StreamPlan};
 use crate::proto::srtp::{GuardedLeg, Protection};
@@ -58,6 +61,8 @@ pub struct LegPlan {
     pub send_formats: Vec<Format>,
     /// What the peer may send, under our numbers.
     pub receive_formats: Vec<Format>,
+    /// No digit is to be made a tone for the peer.
+    pub is_toneless: bool,
     /// How long the peer wants the packets that we send it.
     pub packet_time: PacketTime,
     /// The address may be learned anew: after an offer or answer of the peer.
@@ -77,6 +82,7 @@ impl LegPlan {
             send: plan.send && is_ready,
             receive: plan.receive && is_ready,
             is_holding: plan.is_holding,
+            is_toneless: plan.is_toneless,
             send_formats: plan.send_formats.clone(),
             receive_formats: plan.receive_formats.clone(),
             packet_time: PacketTime { ptime_ms: plan.ptime_ms, maxptime_ms: plan.maxptime_ms },
@@ -96,68 +102,12 @@ pub struct DeadAfter {
     pub hold: Duration,
 }
 
-/// What one side has received and been sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LegStats {
-    /// RTP packets from the peer, relayed or not.
-    pub packets_in: u64,
-    /// RTP packets to the peer.
-    pub packets_out: u64,
-    /// Bytes of those from the peer, with their RTP headers.
-    pub bytes_in: u64,
-    /// Bytes of those to the peer, with their RTP headers.
-    pub bytes_out: u64,
-    /// Packets from the peer that never came.
-    pub lost: i64,
-    /// Packets from the peer that came twice.
-    pub duplicates: u64,
-    /// Packets from the peer that came after a later one.
-    pub out_of_order: u64,
-    /// Interarrival jitter in microseconds (RFC 3550 §6.4.1).
-    pub jitter_us: u32,
-    /// Packets from an address that is not the peer's.
-    pub dropped_stranger: u64,
-    /// Packets of a payload type that was not agreed on, on this side or across.
-    pub dropped_payload_type: u64,
-    /// Packets that came or would have gone against the direction: on hold.
-    pub dropped_direction: u64,
-    /// Datagrams that are no RTP or RTCP, or are far out of sequence.
-    pub dropped_malformed: u64,
-    /// Packets of the peer that came too late for their place, in a stream that is cut
-    /// or joined for the other side.
-    pub dropped_late: u64,
-    /// Protected packets that are not of the peer's key, or not protected at all.
-    pub dropped_auth: u64,
-    /// Protected packets that came before, or too late to tell.
-    pub dropped_replay: u64,
-    /// Packets that the system did not take for this side's peer.
-    pub send_failed: u64,
-    /// Reports that came, and that went.
-    pub rtcp_in: u64,
-    /// Reports to the peer.
-    pub rtcp_out: u64,
-    /// When the first packet of the peer came.
-    pub first_packet_at: Option<Instant>,
-    /// When the latest one came.
-    pub last_packet_at: Option<Instant>,
-    /// Where the peer was found, if not where it said.
-    pub latched: Option<SocketAddr>,
-}
-
-/// Both sides of a call.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CallStats {
-    /// Side A.
-    pub a: LegStats,
-    /// Side B.
-    pub b: LegStats,
-}
-
 pub(super) struct Call {
     pub(super) id: u64,
     pub(super) a: Leg,
     pub(super) b: Leg,
     limits: Option<DeadAfter>,
+    pub(super) connected: Option<Box<Since>>,
     tap: Option<Box<Tap>>,
     beep: Option<Beep>,
 }
@@ -173,8 +123,12 @@ pub(super) struct Leg {
     pub(super) voices: Vec<(u8, Codec)>,
     pub(super) guard: GuardedLeg,
     pub(super) latch: Latch,
-    rtcp_latch: RtcpLatch,
-    reception: Reception,
+    pub(super) rtcp_latch: RtcpLatch,
+    pub(super) reception: Reception,
+    pub(super) listening: Listening,
+    pub(super) reporter: Reporter,
+    /// The number of the codec that the peer spoke last.
+    pub(super) spoken: Option<u8>,
     /// What this side's peer hears.
     pub(super) outgoing: OutgoingStream,
     pub(super) repacketiser: Repacketiser,
@@ -184,6 +138,8 @@ pub(super) struct Leg {
     pub(super) music: Option<Clips>,
     /// What this side's peer hears instead of the far side.
     pub(super) player: Option<Player>,
+    /// Digits that its peer is to be brought by us.
+    pub(super) keys: Option<Box<Keys>>,
     /// When the worker will look at the repacketiser and the player next.
     wakes_at: Option<Instant>,
     pub(super) stats: LegStats,
@@ -224,11 +180,15 @@ impl Leg {
             latch: Latch::default(),
             rtcp_latch: RtcpLatch::default(),
             reception: Reception::default(),
+            listening: Listening::default(),
+            reporter: Reporter::new(random.next_u32()),
+            spoken: None,
             outgoing,
             repacketiser: Repacketiser::default(),
             converter: None,
             music: None,
             player: None,
+            keys: None,
             wakes_at: None,
             stats: LegStats::default(),
             is_heard: false,
@@ -249,6 +209,8 @@ impl Leg {
         };
         self.voices = plan.receive_formats.iter().filter_map(voice).collect();
         self.player = self.player.take().filter(|player| player.fits(&plan.send_formats));
+        // Digits that are under way are in a form that was agreed on before.
+        self.keys = self.keys.take().filter(|_| plan.send_formats == self.plan.send_formats);
         if self.guard.set(&plan.protection) {
             self.outgoing.begin_under_new_key();
         }
@@ -273,27 +235,15 @@ impl Leg {
         }
     }
 
-    fn seen(&mut self, now: Instant) {
+    pub(super) fn seen(&mut self, now: Instant) {
         self.alive_at = now;
         self.is_dead = false;
-    }
-
-    fn stats(&self) -> LegStats {
-        let totals = self.reception.totals();
-        LegStats {
-            lost: totals.lost(),
-            duplicates: totals.duplicates,
-            out_of_order: totals.out_of_order,
-            jitter_us: totals.jitter_us,
-            latched: self.latch.learned(),
-            ..self.stats
-        }
     }
 }
 
 impl Call {
     pub(super) fn new(id: u64, a: Leg, b: Leg) -> Self {
-        Self { id, a, b, limits: None, tap: None, beep: None }
+        Self { id, a, b, limits: None, connected: None, tap: None, beep: None }
     }
 
     pub(super) fn set_tap(&mut self, now: Instant, tap: Box<Tap>, beep: Option<Duration>) {
@@ -326,15 +276,20 @@ impl Call {
     }
 
     /// The side that a packet comes from, and the one that it goes to.
-    fn way(&mut self, from: Side) -> (&mut Leg, &mut Leg) {
+    pub(super) fn way(&mut self, from: Side) -> (&mut Leg, &mut Leg) {
         match from {
             Side::A => (&mut self.a, &mut self.b),
             Side::B => (&mut self.b, &mut self.a),
         }
     }
 
-    pub(super) fn stats(&self) -> CallStats {
-        CallStats { a: self.a.stats(), b: self.b.stats() }
+    pub(super) fn stats(&self, now: Instant) -> CallStats {
+        let connected = self.connected.as_ref().map(|since| Connected {
+            ago: now.since(since.at),
+            a: since.a,
+            b: since.b,
+        });
+        CallStats { a: self.a.stats(), b: self.b.stats(), connected }
     }
 
     pub(super) fn set_leg(&mut self, now: Instant, side: Side, plan: LegPlan) {
@@ -357,7 +312,8 @@ impl Call {
         let (leg, _) = self.way(side);
         let playing = leg.player.as_ref().map(|player| player.next_at);
         let converting = leg.converter.as_ref().and_then(|converter| converter.next_timeout());
-        let others = playing.into_iter().chain(converting);
+        let pressed = leg.keys.as_ref().and_then(|keys| keys.next_timeout());
+        let others = playing.into_iter().chain(converting).chain(pressed);
         let at = leg.repacketiser.next_timeout().into_iter().chain(others).min()?;
         if leg.wakes_at.is_some_and(|known| known <= at) {
             return None;
@@ -372,12 +328,16 @@ impl Call {
         // Of several wishes the earliest counts; later ones find nothing to do.
         leg.wakes_at = leg.wakes_at.filter(|at| *at > now);
         leg.send_waiting(now, Waiting::Due);
+        leg.keys_on(now);
         leg.play_on(now);
         leg.convert_on(now);
     }
 
     pub(super) fn set_dead_after(&mut self, now: Instant, limits: DeadAfter) {
         self.limits = Some(limits);
+        // The limits come when both sides are connected, and again when one of them is another one.
+        let since = Since { at: now, a: self.a.stats, b: self.b.stats, is_reviewed: false };
+        self.connected = Some(Box::new(since));
         self.a.seen(now);
         self.b.seen(now);
     }
@@ -430,6 +390,7 @@ impl Call {
             Verdict::Moved(address) => outbox.send(id, MediaEvent::Latched { side, address }),
             Verdict::Stranger => {
                 from.stats.dropped_stranger += 1;
+                from.stats.stranger = Some(source);
                 tally.strangers += 1;
                 return;
             }
@@ -442,70 +403,13 @@ impl Call {
         let tap = tap.as_deref_mut().map(|tap| (side, tap));
         if relay(now, (from, to), &header, packet, tap) {
             tally.relayed += 1;
+            from.stats.passed += 1;
             if !from.is_heard {
                 from.is_heard = true;
                 outbox.send(id, MediaEvent::Heard { side });
             }
         } else {
             tally.dropped += 1;
-        }
-    }
-
-    /// Relays one datagram of an RTCP socket.
-    pub(super) fn rtcp(
-        &mut self,
-        now: Instant,
-        side: Side,
-        source: SocketAddr,
-        packet: &mut [u8],
-        cname: &str,
-    ) {
-        let (from, to) = self.way(side);
-        let Some(packet) = open_rtcp(&mut from.guard, packet, &mut from.stats) else { return };
-        if !from.rtcp_latch.packet(source, &from.latch) {
-            from.stats.dropped_stranger += 1;
-            return;
-        }
-        from.seen(now);
-        from.stats.rtcp_in += 1;
-        let (packets, octets) = to.outgoing.sent_totals();
-        let names = Translation {
-            sender: to.outgoing.ssrc(),
-            source: to.outgoing.source().map(|ssrc| SourceView {
-                ssrc,
-                timestamp_shift: to.outgoing.timestamp_shift(),
-                packets,
-                octets,
-            }),
-            reported: to
-                .reception
-                .current()
-                .filter(|(ssrc, _)| {
-                    // Only what this side's peer really hears at present.
-                    from.outgoing.source() == Some(*ssrc)
-                })
-                .map(|(theirs, newest_extended)| ReportedView {
-                    ours: from.outgoing.ssrc(),
-                    theirs,
-                    sequence_shift: from.outgoing.sequence_shift(),
-                    newest_extended,
-                    lost: to.reception.totals().lost(),
-                    renumbering: from.outgoing.renumbering(),
-                }),
-            cname,
-        };
-        let mut out = [0; RTCP_MAX];
-        let length = translate(packet, &names, &mut out);
-        let Some(bytes) = length.and_then(|length| out.get(..length)) else {
-            from.stats.dropped_malformed += 1;
-            return;
-        };
-        let Some(address) = to.rtcp_latch.destination(&to.latch) else { return };
-        let sealed = to.guard.seal_rtcp(bytes);
-        if sealed.is_some_and(|bytes| transmit(&to.sockets.rtcp, bytes, address)) {
-            to.stats.rtcp_out += 1;
-        } else {
-            to.stats.send_failed += 1;
         }
     }
 }
@@ -535,15 +439,27 @@ fn relay(
         from.stats.dropped_direction += 1;
         return false;
     };
+    if let Some(carried) = carried
+        && to.needs_keys_of(&carried)
+    {
+        to.read_key(now, header, packet, carried.clock_rate);
+        return true;
+    }
     let is_taken = |carried: Carried| carried.to.is_some() || to.converts(&carried);
     if !carried.is_some_and(is_taken) {
         from.stats.dropped_payload_type += 1;
         return false;
     }
+    if carried.is_some_and(|carried| carried.is_speech) {
+        from.spoken = Some(header.payload_type);
+        if from.stats.packets_in.is_multiple_of(SAMPLED_EVERY) {
+            from.sample(header, packet);
+        }
+    }
     if let Some((side, tap)) = tap {
         from.record(now, side, header, packet, tap);
     }
-    if to.player.is_some() {
+    if to.player.is_some() || to.keys.as_ref().is_some_and(|keys| keys.is_muted()) {
         // Its peer hears something else for now.
         return true;
     }
@@ -585,7 +501,7 @@ pub(super) fn send_rtp(
     true
 }
 
-fn transmit(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) -> bool {
+pub(super) fn transmit(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) -> bool {
     socket.send_to(bytes, to).is_ok()
 }
 

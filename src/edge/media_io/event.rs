@@ -7,7 +7,9 @@ use std::{fmt, io};
 
 use tokio::sync::mpsc;
 
-use super::call::{CallStats, Side};
+use super::call::Side;
+use super::keys::Key;
+use super::stats::CallStats;
 
 /// Something that happened to a call's media.
 #[derive(Debug)]
@@ -44,6 +46,15 @@ pub enum MediaEvent {
         /// Since the last packet, or since the leg was last set.
         silent_for: Duration,
     },
+    /// The other side pressed a key that this side's peer takes neither as an event nor as a tone of ours.
+    Pressed {
+        /// Whose peer is to be told by its signalling.
+        side: Side,
+        /// The key.
+        key: Key,
+    },
+    /// Ten seconds after both sides were connected, nothing of at least one of them has gone on to the other. Said once.
+    Unheard(Box<CallStats>),
     /// The answer to a query.
     Stats(Box<CallStats>),
     /// The sockets are closed and the ports are back; the last event of a call.

@@ -1,6 +1,6 @@
 //! Protected packets of one side: opened before anything else looks at them, sealed when they leave.
 
-use super::call::LegStats;
+use super::stats::LegStats;
 use crate::proto::srtp::{GuardedLeg, Rejected};
 
 /// Opens an RTP packet in place; `None` if it is to be dropped, which is counted.

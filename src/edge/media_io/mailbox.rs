@@ -10,6 +10,7 @@ use std::{fmt, io};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::call::{DeadAfter, LegPlan, Side};
+use super::keys::Key;
 use super::socket::SocketPair;
 use crate::edge::recording::Tap;
 use crate::edge::sounds::Clips;
@@ -58,6 +59,12 @@ pub(super) enum Command {
         call: u64,
         side: Side,
         clips: Clips,
+    },
+    /// A side's peer is to be brought a digit.
+    Press {
+        call: u64,
+        side: Side,
+        key: Key,
     },
     /// A side hears this again and again, or the other side again.
     Music {

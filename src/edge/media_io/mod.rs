@@ -4,17 +4,23 @@
 mod call;
 mod event;
 mod guard;
+mod keys;
 mod mailbox;
 mod plane;
 mod player;
 mod port_pool;
+mod report;
 mod socket;
 mod sound;
+mod stats;
 mod stock;
 mod worker;
 
-pub use call::{CallStats, DeadAfter, LegPlan, LegStats, Side};
+pub use call::{DeadAfter, LegPlan, Side};
 pub use event::{MediaEvent, MediaSink, OpenFailure};
+pub use keys::Key;
 pub use mailbox::{COMMANDS_MAX, MediaBusy};
 pub use plane::{MediaClock, MediaConfig, MediaCounters, MediaHandle, MediaPlane};
 pub use port_pool::{PortPool, PortRange};
+pub use report::FarEnd;
+pub use stats::{CallStats, Connected, LegStats};

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::call::{DeadAfter, LegPlan, Side, Tally};
 use super::event::{MediaSink, Outbox};
+use super::keys::Key;
 use super::mailbox::{Command, Mailbox, MediaBusy, mailbox};
 use super::port_pool::{PortPair, PortPool, PortRange, Random};
 use super::stock::Stock;
@@ -289,6 +290,15 @@ impl MediaHandle {
     /// [`MediaBusy`]: it is not heard.
     pub fn play(&self, call: u64, side: Side, clips: Clips) -> Result<(), MediaBusy> {
         self.mailbox(call)?.send(Command::Play { call, side, clips })
+    }
+
+    /// A side's peer is to be brought a digit in its stream: as an event if it takes them, else as a tone.
+    ///
+    /// # Errors
+    ///
+    /// [`MediaBusy`]: it is not.
+    pub fn press(&self, call: u64, side: Side, key: Key) -> Result<(), MediaBusy> {
+        self.mailbox(call)?.send(Command::Press { call, side, key })
     }
 
     /// A side hears this again and again instead of the other side; `None`: it hears the other side again.

@@ -86,6 +86,7 @@ impl Leg {
         let mut send = |bytes: &[u8]| send_rtp(&sockets.rtp, guard, bytes, destination, stats);
         if !player.play(now, &mut self.outgoing, &mut send) {
             self.player = None;
+            self.play_key(now);
             self.go_on_with_music(now);
         }
     }

@@ -260,6 +260,9 @@ impl Worker {
             Command::Play { call, side, clips } => self.play(now, (call, side), |leg| {
                 leg.play(now, &clips);
             }),
+            Command::Press { call, side, key } => self.play(now, (call, side), |leg| {
+                leg.press(now, key);
+            }),
             Command::Music { call, side, clips } => self.play(now, (call, side), |leg| {
                 leg.set_music(now, clips);
             }),
@@ -269,7 +272,7 @@ impl Worker {
                 }
             }
             Command::Query { call } => {
-                if let Some(stats) = self.call(call).map(|call| call.stats()) {
+                if let Some(stats) = self.call(call).map(|call| call.stats(now)) {
                     self.outbox.send(call, MediaEvent::Stats(Box::new(stats)));
                 }
             }
@@ -420,9 +423,11 @@ impl Worker {
 
     fn close(&mut self, id: u64) {
         let Some(slot) = self.by_id.remove(&id) else { return };
-        let Some(call) = self.slots.get_mut(slot).and_then(Option::take) else { return };
+        let Some(mut call) = self.slots.get_mut(slot).and_then(Option::take) else { return };
         self.vacant.push(slot);
-        let stats = call.stats();
+        let now = (self.clock)();
+        call.say_goodbye(now, &self.cname);
+        let stats = call.stats(now);
         self.release(call.a.sockets);
         self.release(call.b.sockets);
         self.outbox.send(id, MediaEvent::Closed(Box::new(stats)));
@@ -441,6 +446,7 @@ impl Worker {
         for (slot, call) in self.slots.iter_mut().enumerate() {
             let Some(call) = call else { continue };
             call.check_silence(now, &mut self.outbox);
+            call.listen(now, &self.cname, &mut self.outbox);
             call.tick_tap(now);
             for side in [Side::A, Side::B] {
                 if let Some(at) = call.new_wake(side) {

@@ -24,6 +24,7 @@ fn phone(brand: Brand, name: &str) -> Phone {
         ring_timeout: None,
         rights: Rights::default(),
         reliable: Default::default(),
+        dtmf: Default::default(),
         record: Default::default(),
         pickup_groups: Vec::new(),
         withhold: false,

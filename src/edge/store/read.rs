@@ -7,10 +7,12 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::de::DeserializeOwned;
 
 use super::{StoreError, StoredBinding};
-use crate::edge::command::reply::{CallDetail, CallRow, RecordRow, rfc3339, seconds_between};
+use crate::edge::command::reply::{
+    CallDetail, CallRow, RecordRow, TimelineRow, rfc3339, seconds_between,
+};
 use crate::edge::provisioning::StoredToken;
 use crate::proto::time::Wall;
-use crate::switch::cdr::record::CallId;
+use crate::switch::cdr::record::{CallId, VERDICT};
 use crate::switch::services::PhoneServices;
 
 /// Records in one answer, whatever is asked for: an answer is one line of the control protocol.
@@ -97,7 +99,10 @@ pub(super) fn record(
         })
         .optional()?;
     let Some((head, [segments, timeline, legs])) = found else { return Ok(None) };
+    let timeline: Vec<TimelineRow> = json(&timeline)?;
+    let verdict = timeline.iter().rev().find(|row| row.what == VERDICT);
     Ok(Some(CallDetail {
+        audio: verdict.map(|row| row.text.clone()),
         call: CallRow {
             id: head.call,
             direction: head.direction,
@@ -116,7 +121,7 @@ pub(super) fn record(
         cause: Some(head.cause),
         hung_up_by: Some(head.hung_up_by),
         segments: json(&segments)?,
-        timeline: json(&timeline)?,
+        timeline,
         legs: json(&legs)?,
     }))
 }

@@ -482,23 +482,7 @@ fn call_detail(view: &View) -> CallDetail {
         hung_up_by: None,
         segments: view.segments.iter().map(SegmentRow::from).collect(),
         timeline: view.timeline.iter().map(TimelineRow::from).collect(),
-        legs: view
-            .legs
-            .iter()
-            .map(|leg| LegRow {
-                leg: leg.leg.clone(),
-                party: leg.party.clone(),
-                sip_call_id: leg.sip_call_id.clone(),
-                session_id: leg.session_id.clone(),
-                signalling: leg.signalling.map(|address| address.to_string()),
-                audio: None,
-                srtp: leg.srtp.to_owned(),
-                status: 0,
-                packets_in: 0,
-                packets_out: 0,
-                lost: 0,
-                jitter_ms: 0.0,
-            })
-            .collect(),
+        legs: view.legs.iter().map(LegRow::from).collect(),
+        audio: view.hearing.as_ref().map(ToString::to_string),
     }
 }

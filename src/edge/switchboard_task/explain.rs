@@ -108,6 +108,7 @@ fn settings(snapshot: &Snapshot, trunk: &Trunk) -> Vec<SettingRow> {
         ("outbound", trunk.outbound.to_string()),
         ("keepalive_seconds", seconds(trunk.keepalive)),
         ("reliable", trunk.reliable.word().to_owned()),
+        ("dtmf", trunk.dtmf.word().to_owned()),
         ("replaces", trunk.replaces.to_string()),
     ];
     rows.extend(dialect(&trunk.dialect));

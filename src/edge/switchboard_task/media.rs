@@ -3,6 +3,7 @@
 use super::*;
 use crate::edge::media_io::{CallStats, LegStats, Side as MediaSide};
 use crate::switch::call::{Ports, Side, SideStats};
+use crate::switch::cdr::sound::{Packets, Sound};
 
 impl SwitchboardTask {
     pub(super) fn media_event(&mut self, call: CallId, event: MediaEvent) {
@@ -19,8 +20,12 @@ impl SwitchboardTask {
             MediaEvent::Heard { side } => Input::Heard(side_of(side)),
             MediaEvent::Latched { side, address } => Input::Latched(side_of(side), address),
             MediaEvent::Dead { side, silent_for } => Input::DeadMedia(side_of(side), silent_for),
-            MediaEvent::Stats(_) => return,
-            MediaEvent::Closed(stats) => Input::MediaClosed(Box::new(sides(&stats))),
+            MediaEvent::Pressed { side, key } => {
+                Input::Pressed { side: side_of(side), event: key.event, duration: key.duration }
+            }
+            MediaEvent::Unheard(stats) => Input::Unheard(sides(&stats)),
+            MediaEvent::Stats(stats) => Input::Figures(sides(&stats)),
+            MediaEvent::Closed(stats) => Input::MediaClosed(sides(&stats)),
         };
         self.tell_call(call, Box::new(input));
     }
@@ -33,16 +38,56 @@ const fn side_of(side: MediaSide) -> Side {
     }
 }
 
-fn sides(stats: &CallStats) -> [SideStats; 2] {
-    let side = |leg: &LegStats| SideStats {
+fn sides(stats: &CallStats) -> Box<[SideStats; 2]> {
+    let connected = stats.connected.unwrap_or_default();
+    let side = |leg: &LegStats, before: &LegStats| SideStats {
         packets_in: leg.packets_in,
         packets_out: leg.packets_out,
         lost: u64::try_from(leg.lost).unwrap_or(0),
         jitter_ms: f64::from(leg.jitter_us) / 1000.0,
-        strangers: leg.dropped_stranger,
-        wrong_payload: leg.dropped_payload_type,
-        unauthentic: leg.dropped_auth,
+        sound: sound(leg),
+        flow: flow(leg),
+        talk: flow(leg).since(flow(before)),
+        talked: connected.ago,
+        stranger: leg.stranger,
         source: leg.latched,
     };
-    [side(&stats.a), side(&stats.b)]
+    Box::new([side(&stats.a, &connected.a), side(&stats.b, &connected.b)])
+}
+
+const fn flow(leg: &LegStats) -> Packets {
+    Packets {
+        came: leg.packets_in,
+        passed: leg.passed,
+        sent: leg.packets_out,
+        strangers: leg.dropped_stranger,
+        wrong_codec: leg.dropped_payload_type,
+        on_hold: leg.dropped_direction,
+        unauthentic: leg.dropped_auth.saturating_add(leg.dropped_replay),
+        malformed: leg.dropped_malformed,
+        late: leg.dropped_late,
+        not_taken: leg.send_failed,
+        sampled: leg.sampled,
+        silent: leg.silent,
+    }
+}
+
+fn sound(leg: &LegStats) -> Sound {
+    let sound = &leg.sound;
+    // Two digits are what anybody can hear.
+    let rounded = |value: f32| (f64::from(value) * 100.0).round() / 100.0;
+    let ms = |micros: u32| f64::from(micros) / 1000.0;
+    Sound {
+        mos: sound.rating.map(|rating| rounded(rating.mos)),
+        mos_worst: sound.worst.map(|rating| rounded(rating.mos)),
+        loss_percent: rounded(sound.loss_percent),
+        loss_percent_worst: rounded(sound.loss_percent_worst),
+        longest_loss: sound.longest_loss.into(),
+        out_of_order: leg.out_of_order,
+        jitter_max_ms: ms(sound.jitter_max_us),
+        rtt_ms: leg.round_trip.map(|span| rounded(span.as_secs_f32() * 1000.0)),
+        far_loss_percent: leg.far.map(|far| rounded(far.loss_percent)),
+        far_jitter_ms: leg.far.map(|far| ms(far.jitter_us)),
+        far_mos: leg.far.and_then(|far| far.mos_tenths).map(|tenths| f64::from(tenths) / 10.0),
+    }
 }

@@ -19,6 +19,14 @@ static A: [i16; 256] = table(Law::A);
 const BIAS: u16 = 33;
 
 impl Law {
+    /// What a byte stands for.
+    pub(super) fn sample(self, code: u8) -> i16 {
+        match self {
+            Self::Mu => MU[usize::from(code)],
+            Self::A => A[usize::from(code)],
+        }
+    }
+
     /// Appends a sample for each byte.
     pub(super) fn decode(self, payload: &[u8], out: &mut Vec<i16>) {
         let table = match self {

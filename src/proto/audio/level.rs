@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use super::codec::Codec;
+use super::g711::Law;
+
 /// The power of the loudest square wave: 0 dBov (RFC 3389 §3).
 const OVERLOAD: f64 = 32_768.0 * 32_768.0;
 
@@ -38,6 +41,26 @@ impl Level {
         let level = level.round().clamp(0.0, f64::from(SILENT_DBOV)) as u8;
         level
     }
+}
+
+/// The level of a payload of G.711, without decoding it anywhere; `None` for another codec, or nothing.
+#[must_use]
+pub fn g711_level(codec: Codec, payload: &[u8]) -> Option<Level> {
+    let law = match codec {
+        Codec::Pcmu => Law::Mu,
+        Codec::Pcma => Law::A,
+        Codec::G722 | Codec::Opus | Codec::L16 { .. } => return None,
+    };
+    if payload.is_empty() {
+        return None;
+    }
+    let (mut sum, mut peak) = (0_i64, 0);
+    for code in payload {
+        let sample = law.sample(*code);
+        sum += i64::from(sample) * i64::from(sample);
+        peak = sample.unsigned_abs().max(peak);
+    }
+    Some(Level { power: sum as f64 / payload.len() as f64, peak })
 }
 
 /// No sound at all, in -dBov.

@@ -19,7 +19,7 @@ mod tone;
 pub use codec::{AudioError, Codec, Decoder, Encoder, PAYLOAD_MS_MAX, SAMPLES_MAX};
 pub use comfort_noise::{ComfortNoise, NoiseLevel, read_comfort_noise, write_comfort_noise};
 pub use dtmf::{DtmfDetector, DtmfGenerator, Heard};
-pub use level::{Level, SILENT_DBOV, Silence};
+pub use level::{Level, SILENT_DBOV, Silence, g711_level};
 pub use mix::Mix;
 pub use opus::{OPUS_BIT_RATE, OPUS_COMPLEXITY, OPUS_LOSS_PERCENT, OPUS_PACKET_MAX};
 pub use resample::Resampler;

@@ -6,8 +6,10 @@ mod clip;
 mod converter;
 mod framing;
 mod jitter_buffer;
+mod listening;
 mod packet;
 mod payload_map;
+mod rating;
 mod relay;
 mod repacketiser;
 pub mod rtcp;
@@ -19,12 +21,14 @@ pub use clip::{CLIP_PACKET_MS, Clip};
 pub use converter::{Conversion, Converter, Digits};
 pub use framing::{JOINED_MAX, PacketTime, Packing, RECEIVABLE_MS};
 pub use jitter_buffer::{Delay, HELD_MAX, JitterBuffer, PAYLOAD_MAX, Play, Unplayed};
+pub use listening::{Line, Listening, STRETCH, Sound};
 pub use packet::{HEADER_LEN, Header, Ssrc, is_rtcp, payload_of};
 pub use payload_map::{Carried, PayloadMap};
+pub use rating::{Impairment, Network, Rating};
 pub use relay::{OutgoingStream, Relayed};
 pub use repacketiser::{Fate, Incoming, Repacketiser};
 pub use sequence::{Arrival, MAX_DROPOUT, MAX_MISORDER, MIN_SEQUENTIAL, Sequence};
-pub use stats::{Reception, ReceptionTotals};
+pub use stats::{Received, Reception, ReceptionTotals};
 
 /// Runs one hostile datagram through everything that reads one: for fuzzing.
 pub fn fuzz_rtp(datagram: &[u8]) {

@@ -185,6 +185,13 @@ impl OutgoingStream {
         self.newest_timestamp.wrapping_add(passed)
     }
 
+    /// What our clock, which runs at this rate, shows now: for a sender report (RFC 3550 §6.4.1). `None` before the first packet.
+    #[must_use]
+    pub fn timestamp_at(&self, now: Instant, clock_rate: u32) -> Option<u32> {
+        let passed = ticks(now.since(self.newest_at?), clock_rate);
+        Some(self.newest_timestamp.wrapping_add(passed))
+    }
+
     /// A packet of an event that began then, with that timestamp, and has lasted for so many ticks (RFC 4733 §2.5.1.2).
     pub fn event(
         &mut self,

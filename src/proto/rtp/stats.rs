@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::listening::float;
 use super::packet::{Header, Ssrc};
 use super::sequence::{Arrival, Sequence};
 use crate::proto::time::Instant;
@@ -21,6 +22,8 @@ struct Source {
     received: u32,
     duplicates: u64,
     out_of_order: u64,
+    loss_runs: u64,
+    longest_loss: u16,
     jitter: Jitter,
 }
 
@@ -35,8 +38,29 @@ pub struct ReceptionTotals {
     pub duplicates: u64,
     /// Packets that came after a later one.
     pub out_of_order: u64,
+    /// How often the numbers had a gap.
+    pub loss_runs: u64,
+    /// The longest of those gaps, in packets.
+    pub longest_loss: u16,
     /// Interarrival jitter, in microseconds.
     pub jitter_us: u32,
+    /// The most that it came to.
+    pub jitter_max_us: u32,
+}
+
+/// The source that is being received, as a report block tells of it (RFC 3550 §6.4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Its identifier.
+    pub ssrc: Ssrc,
+    /// Its newest number, with the wraps counted in the upper half.
+    pub newest_extended: u32,
+    /// Packets that should have come of it.
+    pub expected: u32,
+    /// Packets that came of it.
+    pub received: u32,
+    /// Interarrival jitter in its ticks.
+    pub jitter_ticks: u32,
 }
 
 impl ReceptionTotals {
@@ -54,13 +78,23 @@ impl ReceptionTotals {
         i32::try_from(self.lost().clamp(-0x80_0000, 0x7f_ffff)).unwrap_or_default()
     }
 
+    /// What never came, in percent of what should have come.
+    #[must_use]
+    pub fn loss_percent(&self) -> f32 {
+        let lost = u64::try_from(self.lost()).unwrap_or_default();
+        100.0 * float(lost) / float(self.expected.max(1))
+    }
+
     fn plus(self, other: Self) -> Self {
         Self {
             expected: self.expected.saturating_add(other.expected),
             received: self.received.saturating_add(other.received),
             duplicates: self.duplicates.saturating_add(other.duplicates),
             out_of_order: self.out_of_order.saturating_add(other.out_of_order),
+            loss_runs: self.loss_runs.saturating_add(other.loss_runs),
+            longest_loss: self.longest_loss.max(other.longest_loss),
             jitter_us: other.jitter_us,
+            jitter_max_us: self.jitter_max_us.max(other.jitter_max_us),
         }
     }
 }
@@ -89,8 +123,12 @@ impl Reception {
                 source.jitter.packet(now, header.timestamp, clock_rate);
                 self.source = Some(source);
             }
-            Arrival::Newer { .. } => {
+            Arrival::Newer { missing } => {
                 source.received = source.received.saturating_add(1);
+                if missing > 0 {
+                    source.loss_runs = source.loss_runs.saturating_add(1);
+                    source.longest_loss = source.longest_loss.max(missing);
+                }
                 source.jitter.packet(now, header.timestamp, clock_rate);
             }
             Arrival::Late => {
@@ -114,6 +152,18 @@ impl Reception {
     pub fn current(&self) -> Option<(Ssrc, u32)> {
         self.source.as_ref().map(|source| (source.ssrc, source.sequence.extended_max()))
     }
+
+    /// What a report of ours says about that source.
+    #[must_use]
+    pub fn received(&self) -> Option<Received> {
+        self.source.as_ref().map(|source| Received {
+            ssrc: source.ssrc,
+            newest_extended: source.sequence.extended_max(),
+            expected: source.sequence.expected(),
+            received: source.received,
+            jitter_ticks: source.jitter.scaled >> 4,
+        })
+    }
 }
 
 impl Source {
@@ -124,6 +174,8 @@ impl Source {
             received: 1,
             duplicates: 0,
             out_of_order: 0,
+            loss_runs: 0,
+            longest_loss: 0,
             jitter: Jitter::default(),
         }
     }
@@ -134,7 +186,10 @@ impl Source {
             received: u64::from(self.received),
             duplicates: self.duplicates,
             out_of_order: self.out_of_order,
-            jitter_us: self.jitter.micros(),
+            loss_runs: self.loss_runs,
+            longest_loss: self.longest_loss,
+            jitter_us: self.jitter.micros(self.jitter.scaled),
+            jitter_max_us: self.jitter.micros(self.jitter.most),
         }
     }
 }
@@ -145,6 +200,8 @@ struct Jitter {
     transit: Option<u32>,
     clock_rate: u32,
     scaled: u32,
+    /// The most that it came to on this clock.
+    most: u32,
 }
 
 impl Jitter {
@@ -154,6 +211,8 @@ impl Jitter {
             // Ticks of two clocks cannot be compared (RFC 7160 §4).
             self.clock_rate = clock_rate;
             self.transit = Some(transit);
+            // Nor can their extremes.
+            self.most = 0;
             return;
         }
         if let Some(before) = self.transit.replace(transit) {
@@ -162,15 +221,16 @@ impl Jitter {
             if difference < clock_rate {
                 let decay = self.scaled.saturating_add(8) >> 4;
                 self.scaled = self.scaled.saturating_add(difference).saturating_sub(decay);
+                self.most = self.most.max(self.scaled);
             }
         }
     }
 
-    fn micros(&self) -> u32 {
+    fn micros(&self, scaled: u32) -> u32 {
         if self.clock_rate == 0 {
             return 0;
         }
-        let micros = u64::from(self.scaled >> 4) * 1_000_000 / u64::from(self.clock_rate);
+        let micros = u64::from(scaled >> 4) * 1_000_000 / u64::from(self.clock_rate);
         u32::try_from(micros).unwrap_or(u32::MAX)
     }
 }

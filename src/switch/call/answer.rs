@@ -239,7 +239,7 @@ impl Call {
         }
         let side = self.side_of(at);
         if let Some(leg) = self.leg(at) {
-            out.push(Output::Media(MediaOp::Set(side, leg.negotiator.plan())));
+            out.push(Output::Media(MediaOp::Set(side, self.plan_of(leg))));
         }
     }
 

@@ -4,7 +4,8 @@ use super::*;
 use crate::proto::sip::session::{Ending, State};
 use crate::proto::srtp::Suite;
 use crate::switch::cause::{self, Cause};
-use crate::switch::cdr::record::LegRecord;
+use crate::switch::cdr::record::{LegRecord, VERDICT};
+use crate::switch::cdr::sound::Sound;
 use crate::switch::health::Outcome;
 
 /// Tells a phone that it missed nothing (RFC 3326 §2).
@@ -173,6 +174,15 @@ impl Call {
                 text,
             });
         }
+        if let Some(hearing) = &self.hearing {
+            // Not by the way of the others: it is to be there however long the story is.
+            self.timeline.push(TimelineEntry {
+                at: ended_at.since(self.began_at),
+                leg: String::new(),
+                what: VERDICT,
+                text: hearing.to_string(),
+            });
+        }
         let mut began = self.began.clone();
         if let Some(trunk) = &self.trunk_used
             && self.is_outbound()
@@ -192,7 +202,7 @@ impl Call {
         })
     }
 
-    fn leg_records(&self) -> Vec<LegRecord> {
+    pub(super) fn leg_records(&self) -> Vec<LegRecord> {
         let own = self.legs().map(|(at, leg)| {
             let here = self.side_of(at);
             let side = match at {
@@ -224,6 +234,8 @@ impl Call {
             packets_out: stats.packets_out,
             lost: stats.lost,
             jitter_ms: stats.jitter_ms,
+            sound: stats.sound,
+            dropped: stats.flow.dropped(),
             ..leg
         }
     }
@@ -244,6 +256,8 @@ pub(super) fn record_of(leg: &Leg) -> LegRecord {
         packets_out: 0,
         lost: 0,
         jitter_ms: 0.0,
+        sound: Sound::default(),
+        dropped: String::new(),
     }
 }
 

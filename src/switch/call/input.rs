@@ -15,6 +15,7 @@ use crate::proto::sip::message::Message;
 use crate::proto::sip::transport::{Dest, Flow};
 use crate::switch::cause::Cause;
 use crate::switch::cdr::record::{Began, CallId, HungUpBy};
+use crate::switch::cdr::sound::{Packets, Sound};
 use crate::switch::identity::Shown;
 use crate::switch::recording::RecordOrder;
 use crate::switch::snapshot::Snapshot;
@@ -215,12 +216,16 @@ pub struct SideStats {
     pub lost: u64,
     /// Interarrival jitter in milliseconds.
     pub jitter_ms: f64,
-    /// Packets of strangers.
-    pub strangers: u64,
-    /// Packets of a payload type that was not negotiated.
-    pub wrong_payload: u64,
-    /// Packets that an encrypted side got and that were not encrypted by its key.
-    pub unauthentic: u64,
+    /// How it sounded.
+    pub sound: Sound,
+    /// All packets of the call, with those that were not passed on.
+    pub flow: Packets,
+    /// The same since both sides were connected.
+    pub talk: Packets,
+    /// How long ago that was; zero if they never were.
+    pub talked: Duration,
+    /// Where the latest packet came from that was not of the side's peer.
+    pub stranger: Option<SocketAddr>,
     /// Where the audio came from.
     pub source: Option<SocketAddr>,
 }
@@ -292,6 +297,19 @@ pub enum Input {
     Latched(Side, SocketAddr),
     /// A side that should be sending has been silent for this long.
     DeadMedia(Side, Duration),
+    /// The side across pressed a key that this side takes in no form that its stream can have.
+    Pressed {
+        /// Who is to be told by its signalling.
+        side: Side,
+        /// The key's event (RFC 4733 §3.2).
+        event: u8,
+        /// How long it was down.
+        duration: Duration,
+    },
+    /// Some seconds after both sides were connected, one of them at least has not been heard; the figures so far.
+    Unheard(Box<[SideStats; 2]>),
+    /// The figures so far, because somebody wants to see them.
+    Figures(Box<[SideStats; 2]>),
     /// The ports are closed; what they carried.
     MediaClosed(Box<[SideStats; 2]>),
     /// A phone of ours says how the call sounds on its leg, named by its Call-ID and our tag.
@@ -323,6 +341,7 @@ impl Input {
                 | Self::Response { .. }
                 | Self::Heard(_)
                 | Self::Latched(..)
+                | Self::Figures(_)
                 | Self::Reported { .. }
         )
     }

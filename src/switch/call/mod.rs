@@ -10,6 +10,7 @@ mod digit;
 mod early;
 mod first;
 mod hangup;
+mod heard;
 mod identity;
 mod input;
 mod leg;
@@ -28,7 +29,7 @@ mod story;
 mod transfer;
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +46,7 @@ use crate::proto::token::Tokens;
 use crate::switch::cause::Cause;
 use crate::switch::cdr::assemble::Segments;
 use crate::switch::cdr::record::{Began, CallId, HungUpBy, LegRecord, Record, TimelineEntry};
+use crate::switch::hearing::Hearing;
 use crate::switch::identity::Shown;
 use crate::switch::snapshot::Snapshot;
 
@@ -54,7 +56,7 @@ pub use lines::Line;
 pub use output::{Handed, Locate, MediaOp, Output, Phase, TapeOp, Why};
 pub use recording::Recording;
 pub use replace::Replacement;
-pub use show::{LegView, View};
+pub use show::View;
 
 /// Lines of a call's timeline; later ones are counted, not kept.
 pub const TIMELINE_MAX: usize = 1000;
@@ -165,6 +167,8 @@ pub struct Call {
     trunk_used: Option<String>,
     outcome: Option<(&'static Cause, HungUpBy, Instant)>,
     stats: Option<Box<[SideStats; 2]>>,
+    /// Who was heard by whom, once the ports are closed.
+    hearing: Option<Hearing>,
     is_recorded: bool,
     told_lines: Vec<lines::ToldLine>,
     sip_out: Vec<session::Out>,
@@ -224,6 +228,7 @@ impl Call {
             trunk_used: None,
             outcome: None,
             stats: None,
+            hearing: None,
             is_recorded: false,
             told_lines: Vec::new(),
             sip_out: Vec::new(),
@@ -285,10 +290,16 @@ impl Call {
                 self.note(now, &leg, "media.latched", format!("audio comes from {from}"));
             }
             Input::DeadMedia(side, silence) => self.dead_media(now, side, silence, out),
+            Input::Pressed { side, event, duration } => {
+                self.pressed(now, side, event, duration, out)
+            }
+            Input::Unheard(stats) => self.unheard(now, stats, out),
+            Input::Figures(stats) => self.stats = Some(stats),
             Input::MediaClosed(stats) => {
                 self.media = Media::Closed;
                 self.stats = Some(stats);
                 self.note_unauthentic(now);
+                self.judge(out);
             }
             Input::Reported { leg, text } => {
                 let found = self.legs().find(|(_, known)| known.key() == leg);

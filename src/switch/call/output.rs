@@ -31,6 +31,15 @@ pub enum MediaOp {
         /// While one side holds.
         hold: Duration,
     },
+    /// Bring a side's peer a digit in its stream, as an event if it takes them, else as a tone.
+    Press {
+        /// Whose peer.
+        side: Side,
+        /// The key's event (RFC 4733 §3.2).
+        event: u8,
+        /// How long it was down.
+        duration: Duration,
+    },
     /// Music on hold for a side, instead of the other side.
     Music {
         /// Who hears it.

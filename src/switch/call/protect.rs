@@ -38,7 +38,7 @@ impl Call {
     pub(super) fn note_unauthentic(&mut self, now: Instant) {
         for side in [Side::A, Side::B] {
             let stats = self.stats.as_deref().map(|[a, b]| if side == Side::A { a } else { b });
-            let count = stats.map_or(0, |stats| stats.unauthentic);
+            let count = stats.map_or(0, |stats| stats.flow.unauthentic);
             if count > 0 {
                 let leg = self.side_name(side);
                 let text = format!("{count} packets were not encrypted by the key of this leg");

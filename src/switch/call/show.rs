@@ -1,25 +1,7 @@
 //! A live call as an operator sees it.
 
 use super::*;
-use crate::proto::srtp::Suite;
 use crate::switch::cdr::record::Segment;
-
-/// One leg of a [`View`].
-#[derive(Clone, Debug)]
-pub struct LegView {
-    /// `a`, `b1`….
-    pub leg: String,
-    /// Who is at its end.
-    pub party: String,
-    /// The Call-ID of its dialog.
-    pub sip_call_id: String,
-    /// The half of the Session-ID that names its peer (RFC 7989).
-    pub session_id: String,
-    /// Where its signalling goes.
-    pub signalling: Option<SocketAddr>,
-    /// What its audio is encrypted by; empty for nothing.
-    pub srtp: &'static str,
-}
 
 /// A live call.
 #[derive(Clone, Debug)]
@@ -35,11 +17,13 @@ pub struct View {
     /// Its age.
     pub age: Duration,
     /// Its legs.
-    pub legs: Vec<LegView>,
+    pub legs: Vec<LegRecord>,
     /// Its story so far.
     pub timeline: Vec<TimelineEntry>,
     /// Its segments so far.
     pub segments: Vec<Segment>,
+    /// Who was heard by whom so far, if that can be told.
+    pub hearing: Option<Hearing>,
 }
 
 impl Call {
@@ -53,19 +37,10 @@ impl Call {
             answered: self.answered,
             recording: self.recording,
             age,
-            legs: self
-                .legs()
-                .map(|(_, leg)| LegView {
-                    leg: leg.label.clone(),
-                    party: leg.party.clone(),
-                    sip_call_id: leg.session.call_id().to_owned(),
-                    session_id: format!("{:032x}", leg.session.peer_session_id()),
-                    signalling: leg.signalling,
-                    srtp: leg.negotiator.suite().map_or("", Suite::name),
-                })
-                .collect(),
+            legs: self.leg_records(),
             timeline: if with_story { self.timeline.clone() } else { Vec::new() },
             segments: self.segments.so_far(age),
+            hearing: self.hearing().filter(|_| with_story),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::sound::Sound;
 use crate::proto::time::Wall;
 use crate::switch::cause::Cause;
 
@@ -136,6 +137,9 @@ pub struct TimelineEntry {
     pub text: String,
 }
 
+/// The line of the timeline that says who was heard by whom.
+pub const VERDICT: &str = "media.verdict";
+
 /// What one leg carried.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct LegRecord {
@@ -163,6 +167,10 @@ pub struct LegRecord {
     pub lost: u64,
     /// Interarrival jitter in milliseconds (RFC 3550 §6.4.1).
     pub jitter_ms: f64,
+    /// How it sounded.
+    pub sound: Sound,
+    /// What was not passed on, in words; empty if all of it was.
+    pub dropped: String,
 }
 
 /// What is known when a call begins: the journal's row, from which a record is made after a power cut.

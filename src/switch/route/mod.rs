@@ -168,6 +168,7 @@ mod tests {
             ring_timeout: None,
             rights: Rights::default(),
             reliable: Reliable::default(),
+            dtmf: crate::switch::dtmf::Dtmf::default(),
             record: Default::default(),
             pickup_groups: Vec::new(),
             device: Default::default(),

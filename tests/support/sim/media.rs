@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tandem::proto::audio::Codec;
 use tandem::proto::sdp::{Format, StreamPlan};
-use tandem::switch::call::{Input, MediaOp, Ports, Side, TapeOp};
+use tandem::switch::call::{Input, MediaOp, Ports, Side, SideStats, TapeOp};
 use tandem::switch::cdr::record::CallId;
 
 /// What one call has open.
@@ -87,6 +87,10 @@ pub struct MediaPlane {
     pub tapes: BTreeMap<CallId, Vec<TapeOp>>,
     /// No recording begins.
     pub refuses_tapes: bool,
+    /// Digits that are to be in the stream of a side.
+    pub keys: Vec<(Side, u8, Duration)>,
+    /// What the relay will have counted for each call; nothing if not said.
+    pub figures: BTreeMap<CallId, Box<[SideStats; 2]>>,
 }
 
 impl MediaPlane {
@@ -115,6 +119,10 @@ impl MediaPlane {
                 }
                 None
             }
+            MediaOp::Press { side, event, duration } => {
+                self.keys.push((side, event, duration));
+                None
+            }
             MediaOp::Music { side, is_on } => {
                 let open = self.open.get_mut(&call).expect("music where no ports are open");
                 let before =
@@ -131,7 +139,7 @@ impl MediaPlane {
             // The plane watches; a test says itself when a side is dead.
             MediaOp::Close => {
                 self.open.remove(&call).expect("ports that are not open were closed");
-                Some(Input::MediaClosed(Box::default()))
+                Some(Input::MediaClosed(self.figures.remove(&call).unwrap_or_default()))
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use regex::Regex;
+use tandem::switch::dtmf::Dtmf;
 use tandem::switch::snapshot::{
     CapsWish, Destination, Device, Dialect, HealthBounds, Listen, Number, PeerAddress, Phone,
     Reliable, Rights, Route, Secret, Snapshot, SrtpPolicy, StirIn, StirSettings, Transport, Trunk,
@@ -27,6 +28,7 @@ pub fn phone(extension: &str, name: &str) -> (String, Phone) {
         ring_timeout: None,
         rights: Rights::default(),
         reliable: Reliable::default(),
+        dtmf: Dtmf::default(),
         record: Default::default(),
         pickup_groups: Vec::new(),
         device: Device::default(),
@@ -68,6 +70,7 @@ pub fn trunk(name: &str, mode: TrunkMode, peers: &[&str]) -> Trunk {
         probe: Duration::ZERO,
         caps: CapsWish::default(),
         reliable: Reliable::default(),
+        dtmf: Dtmf::default(),
         record: Default::default(),
         auth_user: None,
         replaces: false,

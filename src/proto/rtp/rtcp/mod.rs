@@ -4,6 +4,12 @@
 //! loss, jitter and round trips stay end to end. What we do not know how to
 //! translate is dropped, BYE included: our own source does not end with theirs.
 
+mod own;
+mod told;
+
+pub use own::{Reporter, Stream};
+pub use told::{Block, Told, VoipMetrics};
+
 use super::packet::Ssrc;
 
 /// Bytes of one compound packet.
@@ -144,7 +150,7 @@ pub fn translate(compound: &[u8], names: &Translation<'_>, out: &mut [u8]) -> Op
     if !has_report {
         return None;
     }
-    source_description(names, &mut writer)?;
+    source_description_of(names.sender, names.cname, &mut writer)?;
     Some(writer.length)
 }
 
@@ -270,11 +276,11 @@ impl Renumbering {
 }
 
 /// Every compound carries a canonical name (RFC 3550 §6.1): ours.
-fn source_description(names: &Translation<'_>, w: &mut Writer<'_>) -> Option<()> {
-    let name = names.cname.as_bytes();
+fn source_description_of(ssrc: Ssrc, cname: &str, w: &mut Writer<'_>) -> Option<()> {
+    let name = cname.as_bytes();
     let name = name.get(..name.len().min(255))?;
     let header = w.begin(SOURCE_DESCRIPTION)?;
-    w.number(names.sender.0)?;
+    w.number(ssrc.0)?;
     w.bytes(&[CNAME, u8::try_from(name.len()).ok()?])?;
     w.bytes(name)?;
     // At least one null ends the list; then up to the word.
@@ -322,6 +328,7 @@ impl Writer<'_> {
 
 /// Runs one hostile packet through the translation: for fuzzing.
 pub fn fuzz_rtcp(datagram: &[u8]) {
+    use crate::proto::time::Instant;
     let number = |at: usize| {
         let bytes = datagram.get(at..).and_then(|rest| rest.first_chunk::<4>());
         bytes.map_or(0, |bytes| u32::from_be_bytes(*bytes))
@@ -349,6 +356,11 @@ pub fn fuzz_rtcp(datagram: &[u8]) {
         }),
         cname: "tandem",
     };
+    if let Some(told) = Told::read(datagram, Ssrc(number(8))) {
+        let mut reporter = Reporter::new(number(4));
+        reporter.went(Instant::START, datagram);
+        reporter.told(Instant::from_millis(number(12).into()), &told, datagram.len());
+    }
     let mut out = [0; RTCP_MAX];
     if let Some(length) = translate(datagram, &names, &mut out) {
         let written = out.get(..length).unwrap_or_default();

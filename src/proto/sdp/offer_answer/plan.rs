@@ -48,6 +48,8 @@ pub struct StreamPlan {
     pub telephone_event_pt: Option<u8>,
     /// How the packets are protected, both ways.
     pub protection: Protection,
+    /// Digits that cannot go as events go by the signalling, and are not made tones.
+    pub is_toneless: bool,
 }
 
 impl StreamPlan {
@@ -150,6 +152,7 @@ fn fill(
     receive_formats: Vec<Format>,
 ) -> StreamPlan {
     StreamPlan {
+        is_toneless: false,
         remote_rtp: rtp_address(remote, media),
         remote_rtcp: rtcp_address(remote, media),
         send: flow.sends(),
