@@ -55,7 +55,8 @@ fn row_141_music_on_hold_is_heard_in_the_same_stream() {
 /// Row 165: both sides hear the notice before they hear each other.
 #[test]
 fn row_165_both_sides_hear_the_notice() {
-    let text = settings("recording", "notice") + "calls = \"all\"\nfree_min_mb = 0\n";
+    let text =
+        settings("recording", "notice") + "calls = \"all\"\nfree_min_mb = 0\nbeep_seconds = 1\n";
     let daemon = daemon(&[("tandem.toml", &text)]);
     let (mut alice, mut bob) = (phone(&daemon, 0), phone(&daemon, 1));
     let (a, b) = connect(&mut alice, &mut bob);

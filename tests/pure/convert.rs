@@ -151,3 +151,19 @@ fn a_caller_from_a_trunk_is_understood() {
     w.hang_up(a);
     w.assert_empty();
 }
+
+/// Row 94: a side that is converted can hold the other one, which has to be offered what it speaks.
+#[test]
+fn row_094_who_is_converted_may_hold() {
+    let (mut w, a, b) = phones(office(), &[OPUS, DIGITS], &[PCMU, DIGITS]);
+    w.dial(a, "1002");
+    w.run_for(2_000);
+    w.modify(b, "INVITE", HOLD);
+    w.run_for(500);
+    assert_eq!(w[b].statuses("INVITE").last(), Some(&200));
+    w.modify(b, "INVITE", TALK);
+    w.run_for(500);
+    assert_eq!(heard(&w), (true, true));
+    w.hang_up(a);
+    w.assert_empty();
+}

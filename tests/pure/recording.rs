@@ -8,9 +8,10 @@ use tandem::switch::snapshot::Snapshot;
 
 use crate::scene::talking;
 use crate::sim::office::{BACKUP, CARRIER, NUMBER, office};
-use crate::sim::phone::{Reply, ok, ring};
+use crate::sim::phone::{Reply, State, ok, ring};
+use crate::sim::sdp::HOLD;
 use crate::sim::world::{PhoneId, World};
-use crate::transfer::refer_in;
+use crate::transfer::{refer_in, replacing};
 
 /// Without a beep.
 const BEGIN: TapeOp = TapeOp::Begin { beep: Duration::ZERO };
@@ -196,5 +197,56 @@ fn row_165_the_record_key_of_a_phone_pauses() {
         w.assert_empty();
         let refused = told(&w).iter().filter(|what| **what == "recording.refused").count();
         assert_eq!(refused, if may { 0 } else { 2 });
+    }
+}
+
+/// Row 165: an attended transfer brings who is never recorded into a call that is.
+#[test]
+fn row_165_an_attended_transfer_to_who_is_never_recorded_pauses() {
+    let mut office = recorded();
+    office.phones.get_mut("1003").unwrap().record = RecordRule::Never;
+    let (mut w, [a, b, c], _) = called(office);
+    w.run_for(2_000);
+    let first = w.call();
+    w.modify(a, "INVITE", HOLD);
+    w.run_for(300);
+    w.dial(a, "1003");
+    w.run_for(2_000);
+    let to = replacing(&w, a, w[a].last_index());
+    let index = w[a].last_index() - 1;
+    refer_in(&mut w, a, index, &to);
+    w.run_for(2_000);
+    assert_eq!(w.media.tapes[&first], [BEGIN, TapeOp::Pause]);
+    assert_eq!(w.media.tapes.len(), 1, "the call of the two was never recorded");
+    w.hang_up(b);
+    w.run_for(1_000);
+    assert_eq!(w[c].last().state, State::Over);
+    w.assert_empty();
+}
+
+/// Row 165: a pause that was ordered outlives who is never recorded, and may be ordered while he is on the line.
+#[test]
+fn row_165_a_pause_outlives_a_bar() {
+    for orders_before in [true, false] {
+        let mut office = recorded();
+        office.phones.get_mut("1003").unwrap().record = RecordRule::Never;
+        let (mut w, [a, b, c], _) = called(office);
+        w.run_for(2_000);
+        if orders_before {
+            order(&mut w, RecordOrder::Pause);
+        }
+        refer_in(&mut w, a, 0, "<sip:1003@10.0.0.1>");
+        w.run_for(3_000);
+        if !orders_before {
+            order(&mut w, RecordOrder::Pause);
+        }
+        w[a].habits.on_invite = vec![(20, ring()), (500, ok())];
+        refer_in(&mut w, c, 0, "<sip:1001@10.0.0.1>");
+        w.run_for(3_000);
+        assert!(!tape(&w).contains(&TapeOp::Resume), "{:?}", tape(&w));
+        order(&mut w, RecordOrder::Resume);
+        assert_eq!(tape(&w).last(), Some(&TapeOp::Resume));
+        w.hang_up(b);
+        w.assert_empty();
     }
 }

@@ -138,6 +138,9 @@ pub(super) struct Leg {
     pub(super) music: Option<Clips>,
     /// What this side's peer hears instead of the far side.
     pub(super) player: Option<Player>,
+    /// Music that goes on when that is over, and a sound that waits until it can be sent.
+    pub(super) resting: Option<Player>,
+    pub(super) waiting_sound: Option<Clips>,
     /// Digits that its peer is to be brought by us.
     pub(super) keys: Option<Box<Keys>>,
     /// When the worker will look at the repacketiser and the player next.
@@ -188,6 +191,8 @@ impl Leg {
             converter: None,
             music: None,
             player: None,
+            resting: None,
+            waiting_sound: None,
             keys: None,
             wakes_at: None,
             stats: LegStats::default(),
@@ -208,7 +213,6 @@ impl Leg {
             Some((format.payload_type, codec))
         };
         self.voices = plan.receive_formats.iter().filter_map(voice).collect();
-        self.player = self.player.take().filter(|player| player.fits(&plan.send_formats));
         // Digits that are under way are in a form that was agreed on before.
         self.keys = self.keys.take().filter(|_| plan.send_formats == self.plan.send_formats);
         if self.guard.set(&plan.protection) {
@@ -217,7 +221,7 @@ impl Leg {
         self.latch.vouch(!self.guard.is_clear());
         self.plan = plan;
         self.is_set = true;
-        self.go_on_with_music(now);
+        self.go_on_playing(now);
         self.seen(now);
     }
 
@@ -259,8 +263,8 @@ impl Call {
             && !tap.is_paused()
             && let Some(clips) = beep.due(now)
         {
-            self.a.play(now, &clips);
-            self.b.play(now, &clips);
+            self.a.beep(now, &clips);
+            self.b.beep(now, &clips);
         }
     }
 
@@ -456,7 +460,9 @@ fn relay(
             from.sample(header, packet);
         }
     }
-    if let Some((side, tap)) = tap {
+    let is_covered = to.player.as_ref().is_some_and(Player::is_looped);
+    if let Some((side, tap)) = tap.filter(|_| !is_covered) {
+        // What is said into a hold is heard by nobody.
         from.record(now, side, header, packet, tap);
     }
     if to.player.is_some() || to.keys.as_ref().is_some_and(|keys| keys.is_muted()) {

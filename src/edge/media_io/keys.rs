@@ -152,7 +152,11 @@ impl Leg {
             codec.and_then(|codec| Clip::encode(codec, &tone(key, codec.sample_rate())).ok());
         if let Some(clip) = clip {
             self.repacketiser.clear();
-            self.player = Player::new(&Arc::from([clip]), &self.plan.send_formats, now, false);
+            if let Some(player) =
+                Player::new(&Arc::from([clip]), &self.plan.send_formats, now, false)
+            {
+                self.begin(player);
+            }
         }
     }
 

@@ -74,6 +74,16 @@ impl Player {
         Some(Self { clips, clip, payload_type, next: 0, next_at: now, is_looped, is_begun: false })
     }
 
+    /// Is it played again and again?
+    pub(super) const fn is_looped(&self) -> bool {
+        self.is_looped
+    }
+
+    /// Goes on now, with a packet that is the first of its kind again.
+    pub(super) fn from(self, now: Instant) -> Self {
+        Self { next_at: now, is_begun: false, ..self }
+    }
+
     /// Does the peer still take it?
     pub(super) fn fits(&self, formats: &[Format]) -> bool {
         formats.iter().any(|format| format.payload_type == self.payload_type)

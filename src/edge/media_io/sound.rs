@@ -68,12 +68,44 @@ impl Leg {
         playing.play(now, outgoing, &mut send);
     }
 
-    /// Plays a sound to this side's peer from now on, in place of whatever it hears.
+    /// Plays a sound to this side's peer once, in place of whatever it hears; as soon as it can be sent to, if that is later.
     pub(super) fn play(&mut self, now: Instant, clips: &Clips) {
-        if let Some(player) = Player::new(clips, &self.plan.send_formats, now, false) {
-            self.repacketiser.clear();
-            self.player = Some(player);
+        let is_reached = self.plan.send && self.latch.destination().is_some();
+        let player = Player::new(clips, &self.plan.send_formats, now, false);
+        match player.filter(|_| is_reached) {
+            Some(player) => self.begin(player),
+            None => self.waiting_sound = Some(clips.clone()),
         }
+    }
+
+    /// The same for a beep, which interrupts nothing that is said once, and is left out where it cannot be heard.
+    pub(super) fn beep(&mut self, now: Instant, clips: &Clips) {
+        let is_busy = self.player.as_ref().is_some_and(|player| !player.is_looped());
+        if is_busy || self.waiting_sound.is_some() {
+            return;
+        }
+        if let Some(player) = Player::new(clips, &self.plan.send_formats, now, false) {
+            self.begin(player);
+        }
+    }
+
+    pub(super) fn begin(&mut self, player: Player) {
+        self.repacketiser.clear();
+        // What is converted begins anew behind it, with its own place in time.
+        self.converter = None;
+        self.resting = self.player.take().filter(Player::is_looped);
+        self.player = Some(player);
+    }
+
+    /// The plan has changed: what is played is played on if it can be, and what waited begins.
+    pub(super) fn go_on_playing(&mut self, now: Instant) {
+        let formats = &self.plan.send_formats;
+        self.player = self.player.take().filter(|player| player.fits(formats));
+        self.resting = self.resting.take().filter(|player| player.fits(formats));
+        if let Some(clips) = self.waiting_sound.take() {
+            self.play(now, &clips);
+        }
+        self.go_on_with_music(now);
     }
 
     /// Sends what is due of the sound that is played.
@@ -91,18 +123,21 @@ impl Leg {
         }
     }
 
-    /// This side's peer hears this again and again from now on, or the far side again.
+    /// This side's peer hears this again and again from now on, or the far side again. What is said once is said to its end.
     pub(super) fn set_music(&mut self, now: Instant, clips: Option<Clips>) {
-        self.player = None;
+        self.player = self.player.take().filter(|player| !player.is_looped());
+        self.resting = None;
         self.music = clips;
         self.go_on_with_music(now);
     }
 
-    /// Plays the music of the hold, if there is one and nothing else is played.
-    pub(super) fn go_on_with_music(&mut self, now: Instant) {
+    /// Plays the music of the hold, where it was, if there is one and nothing else is played.
+    fn go_on_with_music(&mut self, now: Instant) {
         if let (Some(music), None) = (&self.music, &self.player) {
-            self.player = Player::new(music, &self.plan.send_formats, now, true);
+            let rested = self.resting.take().map(|player| player.from(now));
+            self.player = rested.or_else(|| Player::new(music, &self.plan.send_formats, now, true));
             self.repacketiser.clear();
+            self.converter = None;
         }
     }
 }

@@ -56,7 +56,8 @@ impl Keeper {
 
     /// Deletes what was kept for long enough. Each leaves its row and a line in the audit.
     pub(super) fn delete_old(&self, store: &Store, events: &EventLog, now: Wall, keep_days: u32) {
-        if keep_days == 0 {
+        // A folder that is not there is a disk that is not mounted, and its files are not deleted.
+        if keep_days == 0 || !self.folder.exists() {
             return;
         }
         let before = Wall(now.0.saturating_sub(i64::from(keep_days).saturating_mul(DAY_US)));

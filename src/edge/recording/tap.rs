@@ -46,6 +46,8 @@ pub(super) struct Lane {
     pub(super) is_over: AtomicBool,
     /// What is said now is not to be recorded.
     pub(super) is_paused: AtomicBool,
+    /// The disk did not take it, and takes no more of it.
+    pub(super) is_failed: AtomicBool,
     /// Reels that found no room.
     pub(super) lost: AtomicU64,
 }
@@ -96,7 +98,8 @@ impl Tap {
     /// Is what is said now not recorded?
     #[must_use]
     pub fn is_paused(&self) -> bool {
-        self.lane.is_paused.load(Ordering::Relaxed)
+        let lane = &self.lane;
+        lane.is_paused.load(Ordering::Relaxed) || lane.is_failed.load(Ordering::Relaxed)
     }
 
     /// To be called a few times a second: what lies here for a second goes on, be it nothing.

@@ -227,3 +227,28 @@ fn tracks_follow_the_terms() {
     let bytes = std::fs::read(house.files().join(&row.file)).unwrap();
     assert_eq!(bytes[22], 1, "one track");
 }
+
+/// A codec that nobody decodes: the file grows by silence while the call goes on, and not at its end by all of it.
+#[test]
+fn a_call_without_a_sound_grows_as_it_goes() {
+    let house = House::new("silent");
+    let recorder = house.recorder(&settings());
+    let (mut tap, _control) = recorder.begin(CallId(1)).unwrap();
+    let from = house.clock.now();
+    for second in 1..60 {
+        tap.tick(from + Duration::from_secs(second));
+    }
+    // Then it is heard, and nothing of it is lost.
+    for packet in 0..50_u32 {
+        let at = from + Duration::from_millis(60_000 + u64::from(packet) * 20);
+        tap.packet((0, at), (Ssrc(1), packet * 160), Codec::Pcmu, &[0x80; 160]);
+    }
+    drop(tap);
+    recorder.close();
+    let row = house.rows().remove(0);
+    assert_eq!((row.late_packets, row.lost_seconds), (0, 0));
+    let bytes = std::fs::read(house.files().join(&row.file)).unwrap();
+    let left: Vec<bool> = bytes[44..].chunks(4).map(|frame| frame[..2] != [0, 0]).collect();
+    assert_eq!(left.iter().filter(|heard| **heard).count(), 8_000);
+    assert!(left[60_000 * 8..].iter().take(7_900).all(|heard| *heard));
+}

@@ -28,6 +28,8 @@ use crate::switch::cdr::record::CallId;
 /// Samples a second where a side speaks a codec of telephone quality, and where it speaks a better one.
 const NARROW: u32 = 8_000;
 const WIDE: u32 = 16_000;
+/// How long a file waits for the first sound, which says how good it is to be; it grows by silence from then on.
+const UNHEARD_MAX: Duration = Duration::from_secs(5);
 /// Bytes that are hashed at a time, so that a long file that is finished does not keep the others waiting.
 const HASH_STEP: usize = 1 << 20;
 /// How often old recordings and the room on the disk are looked after.
@@ -131,13 +133,13 @@ impl Writer {
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return true,
         };
-        for _ in 0..JOBS_MAX {
-            match job {
+        for _ in 0..=JOBS_MAX {
+            // Nothing is taken that is not seen to.
+            match job.take().or_else(|| self.queue.try_recv().ok()) {
                 Some(Job::Begin(begin)) => self.begin(begin),
                 Some(Job::Reel(call, reel)) => self.reel(call, reel),
                 None => break,
             }
-            job = self.queue.try_recv().ok();
         }
         false
     }
@@ -250,6 +252,8 @@ impl Writer {
     fn fail(&mut self, call: u64, error: &io::Error) {
         let Some(recording) = self.open.remove(&call) else { return };
         self.shared.open.fetch_sub(1, Ordering::Relaxed);
+        // Nothing more is copied, and nobody hears a beep for what is not recorded.
+        recording.lane.is_failed.store(true, Ordering::Relaxed);
         let mut row = recording.row;
         row.ended = Some(self.clock.wall());
         row.lost_seconds = recording.lane.lost.load(Ordering::Relaxed);
@@ -291,6 +295,13 @@ impl Writer {
 
     fn keep(&mut self) {
         self.look_at_room();
+        if self.shared.is_full.load(Ordering::Relaxed) {
+            // What is left is for the database of calls, which may be on the same disk.
+            let error = io::Error::other("there is too little room on the disk");
+            for call in self.open.keys().copied().collect::<Vec<_>>() {
+                self.fail(call, &error);
+            }
+        }
         let terms = self.shared.terms();
         self.keeper.delete_old(&self.store, &self.events, self.clock.wall(), terms.keep_days);
     }
@@ -310,7 +321,8 @@ impl Writer {
 
 impl Recording {
     fn take(&mut self, folder: &Path, reel: &mut Reel, samples: &mut Vec<u8>) -> io::Result<()> {
-        if self.tape.is_none() && reel.is_empty() {
+        let is_young = reel.until.since(self.began) < UNHEARD_MAX;
+        if self.tape.is_none() && reel.is_empty() && is_young {
             return Ok(());
         }
         self.open(folder, rate_of(reel))?;

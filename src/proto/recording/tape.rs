@@ -70,6 +70,9 @@ impl Tape {
     /// Takes a reel in and appends to `out`, as little-endian samples, what is old enough that nothing more can belong there.
     pub fn take(&mut self, reel: &mut Reel, out: &mut Vec<u8>) {
         let until = reel.until;
+        // Never more than that is kept back, whatever was lost on the way here.
+        let ahead_max = u64::from(self.rate) * AHEAD_MAX_SECONDS;
+        self.write_until(self.position(until).saturating_sub(ahead_max), out);
         for (packet, payload) in reel.in_order() {
             let Some(track) = self.sides.get_mut(packet.side) else { continue };
             let placed = track.place(self.began, &packet, payload);
@@ -79,7 +82,7 @@ impl Tape {
             };
             let side = packet.side;
             let ahead = placed.position.saturating_sub(self.written);
-            if ahead > u64::from(self.rate) * AHEAD_MAX_SECONDS {
+            if ahead > 2 * ahead_max {
                 self.late += 1;
                 continue;
             }

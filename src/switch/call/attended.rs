@@ -119,6 +119,7 @@ impl Call {
         self.winner = Some(index);
         self.joining = Some(index);
         self.transferred(now, index, out);
+        self.review_recording(now, out);
         self.reoffer_due = false;
         self.segments.change(self.elapsed(now), SegmentKind::Talk);
         let settings = &self.snapshot.media;

@@ -107,6 +107,8 @@ pub struct Call {
     /// Leg a is to be told who is at the other end now, as soon as it can be.
     tell_due: bool,
     recording: Recording,
+    /// Somebody wants it paused, though it may rest for another reason.
+    is_pause_ordered: bool,
     /// Which sides of the relay hear music: a, b.
     music: [bool; 2],
     began_at: Instant,
@@ -183,6 +185,7 @@ impl Call {
             given_ids: identity::GivenIds::new(&mut tokens),
             tell_due: false,
             recording: Recording::Off,
+            is_pause_ordered: false,
             music: [false; 2],
             dialled: start.began.called.clone(),
             began: start.began,

@@ -41,6 +41,8 @@ impl Call {
         };
         match self.recording {
             Recording::Off if wanted => self.record_to(now, Recording::On, "recording", out),
+            // What was ordered meanwhile, or before, still holds.
+            Recording::Barred if self.is_pause_ordered => self.recording = Recording::Paused,
             Recording::Barred => self.record_to(now, Recording::On, "recording again", out),
             Recording::Off | Recording::On | Recording::Paused => {}
         }
@@ -57,6 +59,11 @@ impl Call {
         if self.phase != Phase::Talking || self.is_service {
             return;
         }
+        self.is_pause_ordered = match (order, self.recording) {
+            (RecordOrder::Pause, Recording::On | Recording::Barred) => true,
+            (RecordOrder::Pause, _) => self.is_pause_ordered,
+            (RecordOrder::Start | RecordOrder::Resume, _) => false,
+        };
         let to = match (order, self.recording) {
             (RecordOrder::Start, Recording::Off) if self.recording_wanted().is_some() => {
                 Recording::On

@@ -192,6 +192,7 @@ impl Call {
         self.apply_media(At::A, out);
         self.apply_media(At::B(index), out);
         self.reoffer_due = true;
+        self.review_recording(now, out);
         self.note_hold(now, out);
     }
 

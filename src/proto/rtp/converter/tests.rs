@@ -275,6 +275,23 @@ fn row_149_a_digit_without_an_end_lets_speech_go_on() {
     assert!(bench.peer.packets.len() > 25);
 }
 
+/// A source whose numbers jump by thousands while its clock hardly moves: nothing is made up for what never was.
+#[test]
+fn jumping_numbers_are_not_concealed_one_by_one() {
+    let mut bench = Bench::new(conversion(Codec::Opus, Codec::Pcma));
+    let payload = bench.tone();
+    for packet in 0..20_u16 {
+        let sequence = packet.wrapping_mul(2_999);
+        let header = Header { sequence, timestamp: u32::from(packet) * 3_000, ..bench.header(0) };
+        let millis = u64::from(packet) * 3_000 / 48;
+        bench.converter.speech(Bench::at(millis), &header, &payload);
+        for later in 0..62 {
+            bench.play(millis + later);
+        }
+    }
+    assert!(bench.peer.packets.len() < 100, "{} packets", bench.peer.packets.len());
+}
+
 proptest! {
     /// Whatever comes, and whenever, nothing panics, memory has its bound and the numbers of the stream go on by one.
     #[test]

@@ -413,7 +413,8 @@ impl JitterBuffer {
         let each = (held.ticks - ticks) / step;
         let each = if source.packet_ticks > 0 { each.min(source.packet_ticks) } else { each };
         let gap = self.media_time(missing.saturating_mul(each));
-        if each <= 0 || gap > GAP_MAX_US {
+        // Packets that would be shorter than any are not missing: a stranger's numbers jump, and none is made up for them.
+        if each < self.clock_rate / 400 || gap > GAP_MAX_US {
             return Some(whole);
         }
         Some(Due { at: at - gap, index, missing: Some((missing, each)) })

@@ -3,6 +3,7 @@
 //! A codec that both have always comes first: nothing is decoded that could pass.
 
 use super::super::codec_match::{Format, own_capabilities};
+use super::plan::agreed_plan;
 use super::{MediaAddress, Negotiator, OfferSide, relayable};
 use crate::proto::audio::Codec;
 
@@ -54,15 +55,26 @@ impl Negotiator {
             _ => true,
         };
         let is_common = |format: &Format| format.is_named("PCMA") || format.is_named("PCMU");
-        if !self.insists && formats.iter().any(|format| is_common(format) && is_wanted(format)) {
+        let taken = self.agreed.as_ref().map(agreed_plan).unwrap_or_default().send_formats;
+        let mut spoken = self.local_formats();
+        spoken.retain(|own| {
+            codec(own).is_some() && taken.iter().any(|known| known.is_same_codec(own))
+        });
+        let is_offered = |own: &Format| formats.iter().any(|format| format.is_same_codec(own));
+        // What the peer speaks already it must be able to go on with: a hold of the far side is no reason to refuse.
+        let is_kept = spoken.is_empty() || spoken.iter().any(is_offered);
+        let has_common = formats.iter().any(|format| is_common(format) && is_wanted(format));
+        if !self.insists && is_kept && has_common {
             // Everybody takes G.711. Who does not will say so.
             return;
         }
         let is_new = |own: &Format| formats.iter().all(|format| !format.is_same_codec(own));
-        let mut more: Vec<Format> = own_capabilities()
-            .into_iter()
-            .filter(|own| own.is_speech() && is_wanted(own) && is_new(own))
-            .collect();
+        let others = own_capabilities().into_iter().filter(|own| {
+            own.is_speech()
+                && is_wanted(own)
+                && spoken.iter().all(|known| !known.is_same_codec(own))
+        });
+        let mut more: Vec<Format> = spoken.iter().cloned().chain(others).filter(is_new).collect();
         more.sort_by_key(|own| names.iter().position(|name| own.is_named(name)));
         if more.is_empty() {
             return;
