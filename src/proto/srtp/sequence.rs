@@ -29,6 +29,11 @@ impl History {
         Some(round << 16 | sequence_wide)
     }
 
+    /// Whether nothing of this source was authentic yet.
+    pub(super) const fn is_unheard(&self) -> bool {
+        self.newest.is_none()
+    }
+
     /// Whether an index has not been there, and is not too old to tell.
     pub(super) fn is_fresh(&self, index: u64) -> bool {
         let Some(newest) = self.newest else { return true };

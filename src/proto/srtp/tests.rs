@@ -244,6 +244,27 @@ fn row_153_the_rollover_counter_outlives_a_hold() {
     }
 }
 
+/// Row 153: a leg that comes from another call keeps its key and has counted on; it is understood from its first packet.
+#[test]
+fn row_153_a_leg_that_was_handed_over_is_read_in_its_round() {
+    for suite in [Suite::AesCm128HmacSha1_80, Suite::AesCm128HmacSha1_32] {
+        let (mut phone, mut first_call) = pair(suite);
+        for number in 65_000..140_000_u32 {
+            let sequence = u16::try_from(number & 0xffff).unwrap();
+            cross(&mut phone, &mut first_call, sequence).unwrap();
+        }
+        let mut second_call = keyed_leg(&other(suite, 9), &material(suite));
+        for number in 140_000..140_100_u32 {
+            let sequence = u16::try_from(number & 0xffff).unwrap();
+            cross(&mut phone, &mut second_call, sequence).unwrap();
+        }
+        // What nobody has the key for is nothing in any round.
+        let mut stranger = keyed_leg(&other(suite, 3), &other(suite, 4));
+        let mut sealed = stranger.seal_rtp(&packet(9, 99)).unwrap().to_vec();
+        assert_eq!(second_call.open_rtp(&mut sealed), Err(Rejected::Unauthentic));
+    }
+}
+
 /// Row 153: another source begins in round zero, under the same key, and the first one may come back.
 #[test]
 fn row_153_a_new_source_begins_in_round_zero() {
