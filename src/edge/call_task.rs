@@ -288,7 +288,8 @@ impl Task {
                 Ok((tap, control)) => {
                     let beep = Some(beep).filter(|every| !every.is_zero());
                     if self.tools.media.tap(self.began.call.0, tap, beep).is_err() {
-                        return self.next.push_back(Input::NotRecorded(StartRefused::Busy.words()));
+                        let why = StartRefused::Busy.words();
+                        return self.next.push_back(Input::NotRecorded { why, has_begun: true });
                     }
                     self.tape = Some(control);
                     if let Some(notice) = self.tools.sounds.get().notice {
@@ -301,7 +302,10 @@ impl Task {
                         }
                     }
                 }
-                Err(refused) => self.next.push_back(Input::NotRecorded(refused.words())),
+                Err(refused) => {
+                    let why = refused.words();
+                    self.next.push_back(Input::NotRecorded { why, has_begun: false });
+                }
             },
             (TapeOp::Pause | TapeOp::Resume, Some(control)) => control.pause(op == TapeOp::Pause),
             (TapeOp::Pause | TapeOp::Resume, None) => {}

@@ -250,3 +250,19 @@ fn row_165_a_pause_outlives_a_bar() {
         w.assert_empty();
     }
 }
+
+/// A disk that fills up in the course of a call ends the recording for good: the call goes on, says so, and begins none anew.
+#[test]
+fn a_recording_that_fails_is_over() {
+    let (mut w, [a, ..], _) = called(recorded());
+    w.run_for(2_000);
+    let call = w.call();
+    w.input(call, Input::NotRecorded { why: "the disk is full", has_begun: true });
+    for wish in [RecordOrder::Start, RecordOrder::Pause, RecordOrder::Resume] {
+        order(&mut w, wish);
+    }
+    assert_eq!(tape(&w), [BEGIN]);
+    w.hang_up(a);
+    w.assert_empty();
+    assert_eq!(told(&w), ["recording.began", "recording.failed"]);
+}

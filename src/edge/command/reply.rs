@@ -248,7 +248,7 @@ pub struct CallRow {
     pub answered: Option<String>,
     /// From begin to now, or to the end.
     pub duration_seconds: f64,
-    /// While it lives: `off`, `on`, `paused` or `barred`.
+    /// While it lives: `off`, `on`, `paused`, `barred` or `failed`.
     #[serde(default)]
     pub recording: String,
 }

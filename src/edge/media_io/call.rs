@@ -256,8 +256,13 @@ impl Call {
     }
 
     /// To be called a few times a second.
-    pub(super) fn tick_tap(&mut self, now: Instant) {
+    pub(super) fn tick_tap(&mut self, now: Instant, outbox: &mut Outbox) {
         let Some(tap) = &mut self.tap else { return };
+        if tap.has_failed() {
+            // Nobody hears a beep for what is not recorded, and the call is told.
+            (self.tap, self.beep) = (None, None);
+            return outbox.send(self.id, MediaEvent::NotRecorded);
+        }
         tap.tick(now);
         if let Some(beep) = &mut self.beep
             && !tap.is_paused()

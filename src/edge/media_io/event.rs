@@ -55,6 +55,8 @@ pub enum MediaEvent {
     },
     /// Ten seconds after both sides were connected, nothing of at least one of them has gone on to the other. Said once.
     Unheard(Box<CallStats>),
+    /// The recorder takes no more of it.
+    NotRecorded,
     /// The answer to a query.
     Stats(Box<CallStats>),
     /// The sockets are closed and the ports are back; the last event of a call.

@@ -447,7 +447,7 @@ impl Worker {
             let Some(call) = call else { continue };
             call.check_silence(now, &mut self.outbox);
             call.listen(now, &self.cname, &mut self.outbox);
-            call.tick_tap(now);
+            call.tick_tap(now, &mut self.outbox);
             for side in [Side::A, Side::B] {
                 if let Some(at) = call.new_wake(side) {
                     self.wakes.push(Reverse((at, slot, side)));

@@ -96,6 +96,8 @@ pub(super) struct Shared {
     pub(super) failed: AtomicU64,
     pub(super) lost: AtomicU64,
     pub(super) is_stopping: AtomicBool,
+    /// Other terms apply, and are looked after at once.
+    pub(super) has_new_terms: AtomicBool,
     /// The disk has too little room, as of the last look.
     pub(super) is_full: AtomicBool,
     pub(super) terms: Mutex<Terms>,
@@ -164,6 +166,7 @@ impl Recorder {
             failed: AtomicU64::default(),
             lost: AtomicU64::default(),
             is_stopping: AtomicBool::default(),
+            has_new_terms: AtomicBool::default(),
             is_full: AtomicBool::default(),
             terms: Mutex::new(terms),
         });
@@ -251,6 +254,7 @@ impl Recorder {
     /// What applies from now on.
     pub fn set_terms(&self, terms: Terms) {
         *self.inner.shared.terms.lock().unwrap_or_else(PoisonError::into_inner) = terms;
+        self.inner.shared.has_new_terms.store(true, Ordering::Release);
     }
 
     /// Figures for `doctor`.

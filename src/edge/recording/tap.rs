@@ -76,6 +76,12 @@ impl Tap {
         Self { call, reel, handed_over_at: now, seen_at: now, lane, jobs, spares }
     }
 
+    /// When the recording began: tests speak from then on, however late they are run.
+    #[cfg(test)]
+    pub(super) fn began(&self) -> Instant {
+        self.handed_over_at
+    }
+
     /// Takes a packet as it came. Never waits; copies the payload.
     pub fn packet(
         &mut self,
@@ -85,7 +91,7 @@ impl Tap {
         payload: &[u8],
     ) {
         self.seen_at = at;
-        if payload.is_empty() || self.is_paused() {
+        if payload.is_empty() || self.is_paused() || self.has_failed() {
             return;
         }
         if !self.reel.push((side, at), (ssrc, timestamp), codec, payload) {
@@ -95,11 +101,16 @@ impl Tap {
         }
     }
 
+    /// Does the recorder take no more of it?
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.lane.is_failed.load(Ordering::Relaxed)
+    }
+
     /// Is what is said now not recorded?
     #[must_use]
     pub fn is_paused(&self) -> bool {
-        let lane = &self.lane;
-        lane.is_paused.load(Ordering::Relaxed) || lane.is_failed.load(Ordering::Relaxed)
+        self.lane.is_paused.load(Ordering::Relaxed)
     }
 
     /// To be called a few times a second: what lies here for a second goes on, be it nothing.

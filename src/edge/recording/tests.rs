@@ -77,7 +77,7 @@ fn a_call_becomes_a_file_whose_hash_is_in_the_row() {
     let house = House::new("whole");
     let recorder = house.recorder(&settings());
     let (mut tap, _control) = recorder.begin(CallId(0xabc)).unwrap();
-    let from = house.clock.now();
+    let from = tap.began();
     speak(&mut tap, from, 150);
     drop(tap);
     recorder.close();
@@ -101,7 +101,7 @@ fn row_165_a_pause_is_silence() {
     let house = House::new("pause");
     let recorder = house.recorder(&settings());
     let (mut tap, control) = recorder.begin(CallId(1)).unwrap();
-    let from = house.clock.now();
+    let from = tap.began();
     speak(&mut tap, from, 50);
     control.pause(true);
     for packet in 50..100_u32 {
@@ -156,7 +156,8 @@ fn a_disk_that_does_not_take_it_costs_the_recording_only() {
     std::fs::write(house.files(), "in the way").unwrap();
     let recorder = house.recorder(&settings());
     let (mut tap, _control) = recorder.begin(CallId(5)).unwrap();
-    speak(&mut tap, house.clock.now(), 10);
+    let from = tap.began();
+    speak(&mut tap, from, 10);
     drop(tap);
     recorder.close();
     let row = house.rows().remove(0);
@@ -220,7 +221,8 @@ fn tracks_follow_the_terms() {
     let recorder = house.recorder(&settings());
     recorder.set_terms(Terms { tracks: Tracks::Mixed, ..Terms::of(&settings()) });
     let (mut tap, _control) = recorder.begin(CallId(1)).unwrap();
-    speak(&mut tap, house.clock.now(), 50);
+    let from = tap.began();
+    speak(&mut tap, from, 50);
     drop(tap);
     recorder.close();
     let row = house.rows().remove(0);
@@ -234,7 +236,7 @@ fn a_call_without_a_sound_grows_as_it_goes() {
     let house = House::new("silent");
     let recorder = house.recorder(&settings());
     let (mut tap, _control) = recorder.begin(CallId(1)).unwrap();
-    let from = house.clock.now();
+    let from = tap.began();
     for second in 1..60 {
         tap.tick(from + Duration::from_secs(second));
     }
@@ -251,4 +253,56 @@ fn a_call_without_a_sound_grows_as_it_goes() {
     let left: Vec<bool> = bytes[44..].chunks(4).map(|frame| frame[..2] != [0, 0]).collect();
     assert_eq!(left.iter().filter(|heard| **heard).count(), 8_000);
     assert!(left[60_000 * 8..].iter().take(7_900).all(|heard| *heard));
+}
+
+/// Other terms apply at once: what runs ends there, has what was said until then, and the tap hears of it.
+#[test]
+fn a_recording_ends_when_the_room_does() {
+    let house = House::new("room");
+    let recorder = house.recorder(&settings());
+    let (mut tap, _control) = recorder.begin(CallId(1)).unwrap();
+    let from = tap.began();
+    speak(&mut tap, from, 100);
+    let patience = house.clock.now() + Duration::from_secs(20);
+    let file = loop {
+        let rows = house.rows();
+        if let Some(row) = rows.first().filter(|row| house.files().join(&row.file).exists()) {
+            break house.files().join(&row.file);
+        }
+        assert!(house.clock.now() < patience, "nothing is written");
+    };
+    assert!(!tap.has_failed());
+    recorder.set_terms(Terms { free_min_mb: u32::MAX, ..Terms::of(&settings()) });
+    while !tap.has_failed() && house.clock.now() < patience {
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    assert!(tap.has_failed());
+    assert_eq!(recorder.begin(CallId(2)).err(), Some(StartRefused::DiskFull));
+    drop(tap);
+    recorder.close();
+    let row = house.rows().remove(0);
+    assert_eq!(row.state, RecordingState::Failed);
+    assert_eq!(row.error.as_deref(), Some("there is too little room on the disk"));
+    let bytes = std::fs::read(&file).unwrap();
+    let length = std::fs::metadata(&file).unwrap().len();
+    assert!(length > 44, "what was said is there");
+    assert_eq!(u64::from(u32::from_le_bytes(bytes[40..44].try_into().unwrap())) + 44, length);
+}
+
+/// One that was on its way to the recorder when the room ended is refused there.
+#[test]
+fn a_recording_that_begins_as_the_room_ends_fails() {
+    let house = House::new("late");
+    let recorder = house.recorder(&settings());
+    recorder.set_terms(Terms { free_min_mb: u32::MAX, ..Terms::of(&settings()) });
+    let patience = house.clock.now() + Duration::from_secs(20);
+    // Either the one call or the other meets the full disk.
+    let begun = recorder.begin(CallId(1));
+    if let Ok((tap, _control)) = &begun {
+        while !tap.has_failed() && house.clock.now() < patience {
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+        assert!(tap.has_failed());
+    }
+    assert_eq!(recorder.begin(CallId(2)).err(), Some(StartRefused::DiskFull));
 }

@@ -99,7 +99,7 @@ impl Writer {
         loop {
             let is_stopping = self.shared.is_stopping.load(Ordering::Acquire);
             let now = self.clock.now();
-            if now >= keep_at {
+            if self.shared.has_new_terms.swap(false, Ordering::Acquire) || now >= keep_at {
                 keep_at = now + KEEP_EVERY;
                 self.keep();
             }
@@ -155,6 +155,10 @@ impl Writer {
         let (call, lane) = (begin.call.0, Arc::clone(&begin.lane));
         let began = begin.at;
         self.open.insert(call, Recording { row, began, begin, lane, tape: None, file: None });
+        if self.shared.is_full.load(Ordering::Relaxed) {
+            // It was on its way when the room ended.
+            self.fail(call, &no_room());
+        }
     }
 
     fn reel(&mut self, call: u64, mut reel: Reel) {
@@ -252,7 +256,7 @@ impl Writer {
     fn fail(&mut self, call: u64, error: &io::Error) {
         let Some(recording) = self.open.remove(&call) else { return };
         self.shared.open.fetch_sub(1, Ordering::Relaxed);
-        // Nothing more is copied, and nobody hears a beep for what is not recorded.
+        // The tap copies nothing more, and the relay tells the call.
         recording.lane.is_failed.store(true, Ordering::Relaxed);
         let mut row = recording.row;
         row.ended = Some(self.clock.wall());
@@ -297,9 +301,8 @@ impl Writer {
         self.look_at_room();
         if self.shared.is_full.load(Ordering::Relaxed) {
             // What is left is for the database of calls, which may be on the same disk.
-            let error = io::Error::other("there is too little room on the disk");
             for call in self.open.keys().copied().collect::<Vec<_>>() {
-                self.fail(call, &error);
+                self.fail(call, &no_room());
             }
         }
         let terms = self.shared.terms();
@@ -388,6 +391,10 @@ impl Hashing {
         self.row.sha256 = Some(hex(&self.hash.finalize()));
         self.row
     }
+}
+
+fn no_room() -> io::Error {
+    io::Error::other("there is too little room on the disk")
 }
 
 /// The rate of a file that begins with this.

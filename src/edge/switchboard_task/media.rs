@@ -23,6 +23,10 @@ impl SwitchboardTask {
             MediaEvent::Pressed { side, key } => {
                 Input::Pressed { side: side_of(side), event: key.event, duration: key.duration }
             }
+            MediaEvent::NotRecorded => Input::NotRecorded {
+                why: "the recording ends here: the recorder, or its disk, takes no more",
+                has_begun: true,
+            },
             MediaEvent::Unheard(stats) => Input::Unheard(sides(&stats)),
             MediaEvent::Stats(stats) => Input::Figures(sides(&stats)),
             MediaEvent::Closed(stats) => Input::MediaClosed(sides(&stats)),

@@ -280,8 +280,13 @@ pub enum Input {
         /// Who wants it, in words.
         by: String,
     },
-    /// It is not recorded, for this reason.
-    NotRecorded(&'static str),
+    /// It is not recorded, or not any more.
+    NotRecorded {
+        /// Why.
+        why: &'static str,
+        /// Is there a file with what was said before?
+        has_begun: bool,
+    },
     /// The media ports are open.
     MediaOpened {
         /// Side a's.

@@ -311,7 +311,9 @@ impl Call {
                 }
             }
             Input::Record { order, by } => self.record_ordered(now, order, &by, out),
-            Input::NotRecorded(why) => self.record_refused(now, why, out),
+            Input::NotRecorded { why, has_begun } => {
+                self.record_refused(now, (why, has_begun), out)
+            }
             Input::Noted { what, text } => self.note(now, "", what, text),
             Input::HangUp(cause, by) => self.fail(now, cause, None, by, out),
         }

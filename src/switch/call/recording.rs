@@ -15,6 +15,8 @@ pub enum Recording {
     Paused,
     /// It rests while somebody is on the line whose calls are never recorded.
     Barred,
+    /// It began, and the disk did not take all of it. It does not begin again.
+    Failed,
 }
 
 impl Recording {
@@ -26,6 +28,7 @@ impl Recording {
             Self::On => "on",
             Self::Paused => "paused",
             Self::Barred => "barred",
+            Self::Failed => "failed",
         }
     }
 }
@@ -33,7 +36,7 @@ impl Recording {
 impl Call {
     /// Looks after who is on the line now: at the answer, and when a transfer has changed it.
     pub(super) fn review_recording(&mut self, now: Instant, out: &mut Vec<Output>) {
-        if self.phase != Phase::Talking || self.is_service {
+        if self.phase != Phase::Talking || self.is_service || self.recording == Recording::Failed {
             return;
         }
         let Some(wanted) = self.recording_wanted() else {
@@ -42,9 +45,12 @@ impl Call {
         match self.recording {
             Recording::Off if wanted => self.record_to(now, Recording::On, "recording", out),
             // What was ordered meanwhile, or before, still holds.
-            Recording::Barred if self.is_pause_ordered => self.recording = Recording::Paused,
+            Recording::Barred if self.is_pause_ordered => {
+                self.recording = Recording::Paused;
+                self.note(now, "", "recording.paused", "still, as it was ordered");
+            }
             Recording::Barred => self.record_to(now, Recording::On, "recording again", out),
-            Recording::Off | Recording::On | Recording::Paused => {}
+            _ => {}
         }
     }
 
@@ -94,11 +100,18 @@ impl Call {
         self.record_ordered(now, order, &format!("the record key of {label}"), out);
     }
 
-    /// The recorder did not take it.
-    pub(super) fn record_refused(&mut self, now: Instant, why: &str, out: &mut Vec<Output>) {
-        self.recording = Recording::Off;
+    /// The recorder did not take it, or takes no more of it; the recorder itself tells of a file that it began.
+    pub(super) fn record_refused(
+        &mut self,
+        now: Instant,
+        (why, has_begun): (&str, bool),
+        out: &mut Vec<Output>,
+    ) {
+        self.recording = if has_begun { Recording::Failed } else { Recording::Off };
         self.note(now, "", "recording.failed", why);
-        self.event("recording.failed", vec![("error", why.to_owned())], out);
+        if !has_begun {
+            self.event("recording.failed", vec![("error", why.to_owned())], out);
+        }
     }
 
     fn recording_wanted(&self) -> Option<bool> {

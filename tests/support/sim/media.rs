@@ -134,7 +134,7 @@ impl MediaPlane {
                 assert!(self.open.contains_key(&call), "{call} is recorded without ports");
                 self.tapes.entry(call).or_default().push(op);
                 (matches!(op, TapeOp::Begin { .. }) && self.refuses_tapes)
-                    .then_some(Input::NotRecorded("the disk is full"))
+                    .then_some(Input::NotRecorded { why: "the disk is full", has_begun: false })
             }
             // The plane watches; a test says itself when a side is dead.
             MediaOp::Close => {
