@@ -25,6 +25,7 @@ pub use crate::switch::identity::Dialect;
 use crate::switch::recording::{RecordRule, RecordingSettings};
 pub use crate::switch::route::caps::{CapsWish, DialSettings, Rights};
 pub use crate::switch::services::CodeSettings;
+use crate::switch::speech::SpeechSettings;
 pub use crate::switch::stir::{StirIn, StirSettings};
 
 /// A password; its `Debug` shows nothing.
@@ -480,6 +481,8 @@ pub struct Snapshot {
     pub stir: StirSettings,
     /// `[recording]`.
     pub recording: RecordingSettings,
+    /// `[speech]`.
+    pub speech: SpeechSettings,
     /// By extension.
     pub phones: HashMap<String, Phone>,
     /// In the order of the file.

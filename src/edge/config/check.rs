@@ -480,6 +480,7 @@ pub(super) fn snapshot(drafts: Drafts) -> Snapshot {
         provisioning: drafts.settings.provisioning,
         stir: drafts.settings.stir,
         recording: drafts.settings.recording,
+        speech: drafts.settings.speech,
     }
 }
 

@@ -18,6 +18,7 @@ mod secure;
 mod settings;
 mod sounds;
 mod source;
+mod speech;
 mod stir;
 mod tables;
 mod trunk;

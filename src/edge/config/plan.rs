@@ -143,6 +143,7 @@ fn settings(loaded: &Loaded) -> Settings {
         control: loaded.control.clone(),
         codes: loaded.snapshot.codes.clone(),
         recording: loaded.snapshot.recording.clone(),
+        speech: loaded.snapshot.speech.clone(),
         // What only the decoder needs. All are named, so that no section can be left out.
         emergency_trunks_at: Vec::new(),
         services_at: Vec::new(),

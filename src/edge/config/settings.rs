@@ -11,6 +11,7 @@ use super::provision::PROVISIONING;
 use super::recording::RECORDING;
 use super::secure::{TLS, optional};
 use super::source::{Marked, Spot, Wrong};
+use super::speech::SPEECH;
 use super::stir::STIR;
 use super::value;
 use crate::proto::sip::auth::digest::Algorithm;
@@ -19,6 +20,7 @@ use crate::switch::snapshot::{
     CodeSettings, DialSettings, EmergencySettings, GuardSettings, Limits, Listen, MediaSettings,
     OtherFrom, ProvisioningSettings, SipSettings, StirSettings,
 };
+use crate::switch::speech::SpeechSettings;
 
 /// The control socket unless the configuration or the command line says otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/tandem/control.sock";
@@ -49,6 +51,7 @@ pub(super) struct Settings {
     pub(super) provisioning: ProvisioningSettings,
     pub(super) stir: StirSettings,
     pub(super) recording: RecordingSettings,
+    pub(super) speech: SpeechSettings,
     /// Where each of `emergency.trunks` stands.
     pub(super) emergency_trunks_at: Vec<Spot>,
     pub(super) codes: CodeSettings,
@@ -89,6 +92,7 @@ pub(super) static SECTIONS: &[Section] = &[
     ("provisioning", PROVISIONING),
     ("stir", STIR),
     ("recording", RECORDING),
+    ("speech", SPEECH),
 ];
 
 static SIP: &[Key] = &[

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
+use std::io::Cursor;
 use std::path::Path;
 
 use symphonia::core::codecs::audio::well_known::CODEC_ID_OPUS;
@@ -9,7 +10,7 @@ use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
-use symphonia::core::io::MediaSourceStream;
+use symphonia::core::io::{MediaSource, MediaSourceStream};
 use symphonia::core::meta::MetadataOptions;
 
 use crate::proto::audio::{AudioError, Codec, Decoder};
@@ -30,6 +31,15 @@ pub enum SoundError {
     Empty,
     /// It is longer than [`SECONDS_MAX`].
     TooLong,
+    /// There is no prompt of this name in this language.
+    NoSuchPrompt {
+        /// Which.
+        name: String,
+        /// In which language.
+        language: String,
+    },
+    /// The configuration names no folder that prompts are in.
+    NoPrompts,
 }
 
 impl SoundError {
@@ -52,6 +62,12 @@ impl fmt::Display for SoundError {
             Self::Unknown(why) => write!(f, "it is no sound that is known here: {why}"),
             Self::Empty => f.write_str("there is nothing in it"),
             Self::TooLong => write!(f, "it is longer than {} minutes", SECONDS_MAX / 60),
+            Self::NoSuchPrompt { name, language } => {
+                write!(f, "there is no prompt `{name}` in {language}")
+            }
+            Self::NoPrompts => f.write_str(
+                "there are no prompts: set `sounds` in the section [speech] of tandem.toml",
+            ),
         }
     }
 }
@@ -60,9 +76,11 @@ impl std::error::Error for SoundError {}
 
 /// Samples of one voice.
 #[derive(Debug)]
-pub(super) struct Sound {
-    pub(super) rate: u32,
-    pub(super) samples: Vec<i16>,
+pub struct Sound {
+    /// Samples a second.
+    pub rate: u32,
+    /// They.
+    pub samples: Vec<i16>,
 }
 
 /// What decodes the packets of a file.
@@ -74,14 +92,23 @@ enum Packets {
 
 pub(super) fn file(path: &Path) -> Result<Sound, SoundError> {
     let file = File::open(path).map_err(SoundError::Io)?;
-    let source = MediaSourceStream::new(Box::new(file), Default::default());
     let mut hint = Hint::new();
     if let Some(extension) = path.extension().and_then(|extension| extension.to_str()) {
         hint.with_extension(extension);
     }
+    source(Box::new(file), &hint)
+}
+
+/// The same of a file that is not on the disk.
+pub(super) fn bytes(bytes: Vec<u8>) -> Result<Sound, SoundError> {
+    source(Box::new(Cursor::new(bytes)), &Hint::new())
+}
+
+fn source(source: Box<dyn MediaSource>, hint: &Hint) -> Result<Sound, SoundError> {
+    let source = MediaSourceStream::new(source, Default::default());
     let (format, metadata) = (FormatOptions::default(), MetadataOptions::default());
     let mut format = symphonia::default::get_probe()
-        .probe(&hint, source, format, metadata)
+        .probe(hint, source, format, metadata)
         .map_err(SoundError::format)?;
     let none = || SoundError::Unknown("there is no audio in it".to_owned());
     let track = format.default_track(TrackType::Audio).ok_or_else(none)?;
@@ -129,7 +156,11 @@ fn read(
                 if decoder.decode(&packet.data, &mut frames).is_err() {
                     decoder.conceal(960, &mut frames);
                 }
-                samples.extend_from_slice(&frames);
+                // What an encoder puts in front, and fills the last packet up with, is not heard (RFC 7845 §4.2, §4.4).
+                let trim = |ticks: u64| usize::try_from(ticks).unwrap_or(usize::MAX);
+                let begin = trim(packet.trim_start.get()).min(frames.len());
+                let end = frames.len().saturating_sub(trim(packet.trim_end.get())).max(begin);
+                samples.extend_from_slice(frames.get(begin..end).unwrap_or_default());
             }
             Packets::Library(decoder) => match decoder.decode(&packet) {
                 Ok(audio) => {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::switch::phrase::{Language, Spoken};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sounds").join(name)
@@ -70,21 +71,59 @@ fn what_is_no_sound_is_refused_in_words() {
 #[test]
 fn the_sounds_that_we_ship_are_whole() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("sounds");
+    let library = Library::new(Some(folder.clone()));
     let text = std::fs::read_to_string(folder.join("prompts.txt")).unwrap();
     let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let rows: Vec<(&str, &str)> = lines
+    let rows: Vec<[&str; 3]> = lines
         .map(|line| {
             let mut parts = line.splitn(3, '|');
-            (parts.next().unwrap(), parts.next().unwrap())
+            std::array::from_fn(|_| parts.next().unwrap())
         })
         .collect();
-    assert!(!rows.is_empty());
-    for (language, _) in &rows {
-        for (_, prompt) in &rows {
-            assert!(rows.contains(&(language, prompt)), "{prompt} has no text in {language}");
-            let clips = read(&folder.join(language).join(format!("{prompt}.ogg"))).unwrap();
-            assert!(heard(&clips[0]).0 > 0.5, "{prompt} in {language}");
+    assert!(rows.len() > 200);
+    for [language, prompt, text] in &rows {
+        for other in Language::ALL {
+            let is_there = rows.iter().any(|row| row[..2] == [other.code(), *prompt]);
+            assert!(is_there, "{prompt} has no text in {}", other.code());
         }
+        let language = Language::of(language).unwrap();
+        let sound = decode_file(&library.find(language, prompt).unwrap()).unwrap();
+        let is_loud = |sample: &i16| sample.unsigned_abs() > 330;
+        let ms = |samples: usize| samples as u64 * 1_000 / u64::from(sound.rate);
+        let begin = ms(sound.samples.iter().position(is_loud).unwrap());
+        let end = ms(sound.samples.iter().rev().position(is_loud).unwrap());
+        let length = ms(sound.samples.len());
+        // Parts are to sound joined; a sentence has air around it.
+        let is_sentence = text.ends_with(['.', ':', '。', '：']);
+        let (least, most) = if is_sentence { (500, 260) } else { (100, 90) };
+        assert!(length > least && begin < most && end < most, "{prompt}: {begin} {end} {length}");
+        assert!(is_sentence || length < 1_400, "{prompt} in {}: {length} ms", language.code());
+    }
+    for language in Language::ALL {
+        let files = std::fs::read_dir(folder.join(language.code())).unwrap().count();
+        assert_eq!(files * Language::ALL.len(), rows.len(), "a file without a text");
     }
     assert!(heard(&read(&folder.join("music/hold.ogg")).unwrap()[0]).0 > 10.0);
+}
+
+/// A phrase is its parts, each read once; a name is no way to another file.
+#[test]
+fn a_phrase_is_made_of_prompts_and_nothing_else_can_be_named() {
+    let library = Library::new(Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("sounds")));
+    let names = crate::switch::phrase::phrase(Language::English, &[Spoken::Number(22)]);
+    let clips = library.phrase(Language::English, &names).unwrap();
+    assert_eq!(clips.len(), 2);
+    let again = library.phrase(Language::English, &names).unwrap();
+    assert!(Clips::ptr_eq(&clips[0], &again[0]), "it is kept");
+    let sound = library.samples(Language::English, &names).unwrap();
+    let parts = clips.iter().map(|clips| heard(&clips[0]).0).sum::<f64>();
+    let length = f64::from(u32::try_from(sound.samples.len()).unwrap()) / 16_000.0;
+    assert!((parts - length) < 0.04 && parts >= length, "{parts} {length}");
+    for name in ["", "none", "../music/hold", "n-1.ogg", "/etc/passwd", &"n".repeat(200)] {
+        let error = library.find(Language::Chinese, name).unwrap_err();
+        assert!(matches!(error, SoundError::NoSuchPrompt { .. }), "{name}");
+    }
+    library.set_folder(None);
+    let error = library.phrase(Language::English, &names).unwrap_err();
+    assert!(error.to_string().contains("[speech]"), "{error}");
 }

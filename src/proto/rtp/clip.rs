@@ -40,6 +40,18 @@ impl Clip {
         self.codec
     }
 
+    /// Packets that it has.
+    #[must_use]
+    pub fn packets(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Bytes of memory that it takes, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.payloads.len().saturating_add(self.ends.len().saturating_mul(size_of::<usize>()))
+    }
+
     /// The payload of a packet; `None` behind the last one.
     #[must_use]
     pub fn packet(&self, index: usize) -> Option<&[u8]> {

@@ -18,6 +18,7 @@ fn a_change_in_every_section_is_seen() {
         ("[recording]\ncalls = \"all\"", "recording.calls"),
         ("[recording]\nfolder = \"/srv/recordings\"", "recording.folder"),
         ("[recording]\nbeep_seconds = 15", "recording.beep_seconds"),
+        ("[speech]\nlanguage = \"zh-CN\"", "speech.language"),
     ];
     let before = loaded(&[("tandem.toml", SIP)]);
     for (text, name) in grid {

@@ -45,3 +45,30 @@ fn recordings_are_checked() {
     let found = findings(&[("tandem.toml", SIP), ("phones.toml", &phone)]);
     assert!(found.contains("write \"as_usual\", \"always\" or \"never\""), "{found}");
 }
+
+/// Prompts are there in every language, or the check says which are not.
+#[test]
+fn the_folder_of_prompts_is_checked() {
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/sounds");
+    let text =
+        |folder: &str| format!("{SIP}[speech]\nsounds = \"{folder}\"\nlanguage = \"zh-cn\"\n");
+    let good = loaded(&[("tandem.toml", &text(shipped)), ("phones.toml", ALICE)]);
+    assert_eq!(good.warnings, []);
+    assert_eq!(good.sounds.prompts.as_deref(), Some(std::path::Path::new(shipped)));
+    assert_eq!(good.snapshot.speech.language.code(), "zh-CN");
+    let found = findings(&[("tandem.toml", &text("none"))]);
+    assert!(found.contains("tandem.toml:4:10") && found.contains("bad-sounds"), "{found}");
+    // Beside the file, and one language has what the other lacks.
+    let files = [("prompts/en/hello.wav", ""), ("prompts/zh-CN/goodbye.wav", "")];
+    let text = text("prompts");
+    let lacking = loaded(&[("tandem.toml", &text), ("phones.toml", ALICE), files[0], files[1]]);
+    let warnings: Vec<String> = lacking.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(
+        warnings[0].contains("missing in en") && warnings[0].contains("goodbye"),
+        "{warnings:?}"
+    );
+    let text = format!("{SIP}[speech]\nlanguage = \"de\"\n");
+    let found = findings(&[("tandem.toml", &text)]);
+    assert!(found.contains("tandem.toml:4:12") && found.contains("zh-CN"), "{found}");
+}
