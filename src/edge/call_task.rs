@@ -1,5 +1,7 @@
 //! One call's task: a loop around the call machine and nothing else.
 
+mod speech;
+
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -10,14 +12,16 @@ use tokio::time::timeout_at;
 
 use super::clock::Clock;
 use super::control::EventLog;
-use super::media_io::{DeadAfter, Key, LegPlan, MediaHandle, Side as MediaSide};
+use super::media_io::{DeadAfter, Key, LegPlan, MediaHandle, Playlist, Side as MediaSide};
 use super::recording::{Recorder, StartRefused, TapControl};
 use super::sounds::Sounds;
+use super::speech::Speaker;
 use super::store::Store;
 use crate::proto::time::Instant;
 use crate::switch::call::{Call, Input, MediaOp, Output, Ports, Side, Start, TapeOp, View};
 use crate::switch::cause;
 use crate::switch::cdr::record::{Began, CallId, HungUpBy, Record};
+use crate::switch::speech::SpeechSettings;
 
 /// Inputs a call may fall behind by. When it is full the input is dropped and counted; a request that is lost
 /// so is answered when the call ends, transactions and timers see to the rest.
@@ -50,6 +54,8 @@ pub struct Tools {
     pub store: Store,
     /// What is played.
     pub sounds: Sounds,
+    /// Who makes sounds of what is said.
+    pub speaker: Speaker,
     /// The recorder.
     pub recorder: Recorder,
     /// The event stream.
@@ -62,7 +68,11 @@ pub struct Tools {
 pub async fn run(start: Start, mut tools: Tools, mut mailbox: mpsc::Receiver<Told>) {
     tools.media = tools.media.seated();
     let began = start.began.clone();
+    let (lines, made) = speech::Lines::new();
     let mut task = Task {
+        speech: start.snapshot.speech.clone(),
+        lines,
+        made,
         began,
         tools,
         out: Vec::new(),
@@ -107,6 +117,10 @@ struct Task {
     is_without_media: bool,
     /// What was known at once: ports that were there, a recording that cannot be. The call is told in its next turns.
     next: VecDeque<Input>,
+    /// What is said here, and what is being made to be said.
+    speech: SpeechSettings,
+    lines: speech::Lines,
+    made: mpsc::Receiver<speech::Made>,
     /// The call's recording.
     tape: Option<TapControl>,
     /// Who wants to see the whole call and waits for its figures, and until when.
@@ -118,12 +132,27 @@ impl Task {
     /// Waits for the next input or timer and lets the call act; false if the switchboard is gone.
     async fn turn(&mut self, call: &mut Call, mailbox: &mut mpsc::Receiver<Told>) -> bool {
         let waited_for = (!self.viewers.is_empty()).then_some(self.viewers_until);
+        let made = &mut self.made;
+        let next = async {
+            tokio::select! {
+                told = mailbox.recv() => Ok(told),
+                Some(made) = made.recv() => Err(made),
+            }
+        };
         let told = match call.next_timeout().into_iter().chain(waited_for).min() {
             Some(at) => {
                 let deadline = self.tools.clock.deadline(at).into();
-                timeout_at(deadline, mailbox.recv()).await.ok()
+                timeout_at(deadline, next).await.ok()
             }
-            None => Some(mailbox.recv().await),
+            None => Some(next.await),
+        };
+        let told = match told {
+            Some(Err(made)) => {
+                self.made(made);
+                return true;
+            }
+            Some(Ok(told)) => Some(told),
+            None => None,
         };
         match told {
             Some(None) => return false,
@@ -262,6 +291,8 @@ impl Task {
             }
             MediaOp::Watch { talk, hold } => media.set_dead_after(call, DeadAfter { talk, hold }),
             MediaOp::Tape(op) => return self.tape(op),
+            MediaOp::Say { sides, token, say } => return self.say(sides, token, say),
+            MediaOp::Silence { side } => return self.silence(side),
             MediaOp::Press { side, event, duration } => {
                 // A key that is lost is no reason to end a call.
                 if let Err(busy) = media.press(call, media_side(side), Key { event, duration }) {
@@ -294,8 +325,8 @@ impl Task {
                     self.tape = Some(control);
                     if let Some(notice) = self.tools.sounds.get().notice {
                         for side in [MediaSide::A, MediaSide::B] {
-                            let played =
-                                self.tools.media.play(self.began.call.0, side, notice.clone());
+                            let list = Playlist { clips: vec![notice.clone()], token: None };
+                            let played = self.tools.media.say(self.began.call.0, side, list);
                             if let Err(busy) = played {
                                 tracing::error!(call = %self.began.call, %busy, "the notice is not heard");
                             }

@@ -13,6 +13,7 @@ pub mod provisioning;
 pub mod recording;
 pub mod sip_io;
 pub mod sounds;
+pub mod speech;
 pub mod stir;
 pub mod store;
 pub mod supervisor;

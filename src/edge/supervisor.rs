@@ -16,6 +16,7 @@ use super::provisioning::{Ask, WebServer};
 use super::recording::{Recorder, RecorderConfig, Terms};
 use super::sip_io::SipIo;
 use super::sounds::Sounds;
+use super::speech::Speaker;
 use super::store::Store;
 use super::switchboard_task::{self, Desk, OUTPUTS_MAX, Setup, restored};
 use super::{config, entropy};
@@ -78,11 +79,13 @@ pub async fn run(paths: Paths) -> Result<(), StartError> {
     let (commands_tx, commands) = mpsc::channel(COMMANDS_MAX);
     let (stop_tx, stop) = watch::channel(false);
     let (control_stop_tx, control_stop) = watch::channel(false);
+    let sounds = Sounds::new(loaded.sounds.clone());
     let tools = Tools {
         clock,
         media: media.handle(),
         store: store.clone(),
-        sounds: Sounds::new(loaded.sounds.clone()),
+        speaker: Speaker::new(sounds.clone()),
+        sounds,
         recorder: recorder.clone(),
         events: events.clone(),
         switchboard: outputs_tx,

@@ -54,6 +54,7 @@ mod replaces;
 mod services;
 mod session_timers;
 mod soak;
+mod speech;
 mod srtp;
 mod stating;
 mod stir;

@@ -9,6 +9,7 @@ use super::keys::Keys;
 use super::player::{Beep, Player};
 use super::port_pool::Random;
 use super::report::SAMPLED_EVERY;
+use super::saying::Saying;
 use super::socket::SocketPair;
 use super::stats::{CallStats, Connected, LegStats, Since};
 use crate::edge::recording::Tap;
@@ -138,9 +139,9 @@ pub(super) struct Leg {
     pub(super) music: Option<Clips>,
     /// What this side's peer hears instead of the far side.
     pub(super) player: Option<Player>,
-    /// Music that goes on when that is over, and a sound that waits until it can be sent.
+    /// Music that goes on when that is over, and what waits to be said.
     pub(super) resting: Option<Player>,
-    pub(super) waiting_sound: Option<Clips>,
+    pub(super) saying: Saying,
     /// Digits that its peer is to be brought by us.
     pub(super) keys: Option<Box<Keys>>,
     /// When the worker will look at the repacketiser and the player next.
@@ -192,7 +193,7 @@ impl Leg {
             music: None,
             player: None,
             resting: None,
-            waiting_sound: None,
+            saying: Saying::default(),
             keys: None,
             wakes_at: None,
             stats: LegStats::default(),

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use super::call::Side;
 use super::keys::Key;
 use super::stats::CallStats;
+use crate::switch::speech::PlayEnd;
 
 /// Something that happened to a call's media.
 #[derive(Debug)]
@@ -55,6 +56,15 @@ pub enum MediaEvent {
     },
     /// Ten seconds after both sides were connected, nothing of at least one of them has gone on to the other. Said once.
     Unheard(Box<CallStats>),
+    /// What was to be said to a side has ended; comes once for each list that has a name.
+    Played {
+        /// Who heard it.
+        side: Side,
+        /// Its name.
+        token: u64,
+        /// How it ended.
+        end: PlayEnd,
+    },
     /// The recorder takes no more of it.
     NotRecorded,
     /// The answer to a query.

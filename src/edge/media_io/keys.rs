@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::call::{Leg, send_rtp};
 use super::player::Player;
+use super::saying::Playlist;
 use crate::proto::audio::{Codec, DtmfGenerator};
 use crate::proto::rtp::telephone_event::{EventPacket, PAUSE, Received, Receiver, Sender};
 use crate::proto::rtp::{Carried, Clip, Converter, HEADER_LEN, Header, payload_of};
@@ -152,9 +153,8 @@ impl Leg {
             codec.and_then(|codec| Clip::encode(codec, &tone(key, codec.sample_rate())).ok());
         if let Some(clip) = clip {
             self.repacketiser.clear();
-            if let Some(player) =
-                Player::new(&Arc::from([clip]), &self.plan.send_formats, now, false)
-            {
+            let tone = Playlist::of(Arc::from([clip]));
+            if let Some(player) = Player::new(tone, &self.plan.send_formats, now, false) {
                 self.begin(player);
             }
         }

@@ -11,6 +11,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::call::{DeadAfter, LegPlan, Side};
 use super::keys::Key;
+use super::saying::Playlist;
 use super::socket::SocketPair;
 use crate::edge::recording::Tap;
 use crate::edge::sounds::Clips;
@@ -54,11 +55,16 @@ pub(super) enum Command {
         call: u64,
         limits: DeadAfter,
     },
-    /// A side hears this once.
-    Play {
+    /// A side hears this once, behind what it is told already.
+    Say {
         call: u64,
         side: Side,
-        clips: Clips,
+        list: Playlist,
+    },
+    /// It is told nothing more of what has a name.
+    Silence {
+        call: u64,
+        side: Side,
     },
     /// A side's peer is to be brought a digit.
     Press {

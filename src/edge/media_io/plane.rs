@@ -12,6 +12,7 @@ use super::event::{MediaSink, Outbox};
 use super::keys::Key;
 use super::mailbox::{Command, Mailbox, MediaBusy, mailbox};
 use super::port_pool::{PortPair, PortPool, PortRange, Random};
+use super::saying::{PLAYLIST_MAX, Playlist};
 use super::stock::Stock;
 use super::worker::Worker;
 use crate::edge::recording::Tap;
@@ -283,13 +284,26 @@ impl MediaHandle {
         self.mailbox(call)?.send(Command::SetDeadAfter { call, limits })
     }
 
-    /// A side hears this once, from now on, instead of the other side.
+    /// A side hears this once instead of the other side: from now on, or behind what it is told already, without a gap. If it
+    /// has a name, `Played` tells how it ended; a call that is not open says nothing.
     ///
     /// # Errors
     ///
-    /// [`MediaBusy`]: it is not heard.
-    pub fn play(&self, call: u64, side: Side, clips: Clips) -> Result<(), MediaBusy> {
-        self.mailbox(call)?.send(Command::Play { call, side, clips })
+    /// [`MediaBusy`]: it is not heard, and no `Played` follows. So it is with a list of more than [`PLAYLIST_MAX`] sounds.
+    pub fn say(&self, call: u64, side: Side, list: Playlist) -> Result<(), MediaBusy> {
+        if list.clips.len() > PLAYLIST_MAX {
+            return Err(MediaBusy);
+        }
+        self.mailbox(call)?.send(Command::Say { call, side, list })
+    }
+
+    /// A side is told nothing more of what has a name: that, and what waits behind it, is cut off.
+    ///
+    /// # Errors
+    ///
+    /// [`MediaBusy`]: it is heard to its end.
+    pub fn silence(&self, call: u64, side: Side) -> Result<(), MediaBusy> {
+        self.mailbox(call)?.send(Command::Silence { call, side })
     }
 
     /// A side's peer is to be brought a digit in its stream: as an event if it takes them, else as a tone.

@@ -4,6 +4,7 @@ use std::f32::consts::TAU;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use super::saying::Playlist;
 use crate::edge::sounds::Clips;
 use crate::proto::audio::Codec;
 use crate::proto::rtp::{CLIP_PACKET_MS, Clip, HEADER_LEN, Header, OutgoingStream};
@@ -47,31 +48,50 @@ fn tone(codec: Codec) -> Vec<i16> {
     (0..count).map(sample).collect()
 }
 
-/// A clip that is being played to a side.
+/// Sounds that are being played to a side, one behind the other.
 #[derive(Debug)]
 pub(super) struct Player {
-    clips: Clips,
-    clip: usize,
+    list: Playlist,
+    codec: Codec,
     payload_type: u8,
+    /// Which sound of the list, and which packet of it, comes next.
+    at: usize,
     next: usize,
     pub(super) next_at: Instant,
     is_looped: bool,
     is_begun: bool,
 }
 
+/// In which codec a peer is sent sound of ours, if it is one that sounds are there in.
+fn spoken(formats: &[Format]) -> Option<(Codec, u8)> {
+    let format = formats.iter().find(|format| format.is_speech())?;
+    Some((Codec::of(&format.name, format.clock_rate, format.channels)?, format.payload_type))
+}
+
+fn in_codec(clips: &Clips, codec: Codec) -> Option<&Clip> {
+    clips.iter().find(|clip| clip.codec() == codec)
+}
+
 impl Player {
-    /// Begins now, in the codec that the peer is sent; `None` if the sound is not there in it.
+    /// Begins now, in the codec that the peer is sent; `None` if a sound is not there in it.
     pub(super) fn new(
-        clips: &Clips,
+        list: Playlist,
         formats: &[Format],
         now: Instant,
         is_looped: bool,
     ) -> Option<Self> {
-        let spoken = formats.iter().find(|format| format.is_speech())?;
-        let codec = Codec::of(&spoken.name, spoken.clock_rate, spoken.channels)?;
-        let clip = clips.iter().position(|clip| clip.codec() == codec)?;
-        let (clips, payload_type) = (Arc::clone(clips), spoken.payload_type);
-        Some(Self { clips, clip, payload_type, next: 0, next_at: now, is_looped, is_begun: false })
+        let (codec, payload_type) = spoken(formats)?;
+        let is_there = list.clips.iter().all(|clips| in_codec(clips, codec).is_some());
+        is_there.then_some(Self {
+            list,
+            codec,
+            payload_type,
+            at: 0,
+            next: 0,
+            next_at: now,
+            is_looped,
+            is_begun: false,
+        })
     }
 
     /// Is it played again and again?
@@ -79,14 +99,38 @@ impl Player {
         self.is_looped
     }
 
+    /// The name of what is played.
+    pub(super) const fn token(&self) -> Option<u64> {
+        self.list.token
+    }
+
     /// Goes on now, with a packet that is the first of its kind again.
     pub(super) fn from(self, now: Instant) -> Self {
         Self { next_at: now, is_begun: false, ..self }
     }
 
-    /// Does the peer still take it?
-    pub(super) fn fits(&self, formats: &[Format]) -> bool {
-        formats.iter().any(|format| format.payload_type == self.payload_type)
+    /// Goes on with another list where this one ended; `false`, and nothing done, if it is not there in the codec.
+    pub(super) fn go_on_with(&mut self, list: Playlist) -> bool {
+        if list.clips.iter().any(|clips| in_codec(clips, self.codec).is_none()) {
+            return false;
+        }
+        (self.list, self.at, self.next) = (list, 0, 0);
+        true
+    }
+
+    /// The same in what the peer takes now: at the packet where it was, since packets of all codecs last equally long. `None` if
+    /// it takes nothing that the sound is there in.
+    pub(super) fn fitted(mut self, formats: &[Format]) -> Option<Self> {
+        if formats.iter().any(|format| format.payload_type == self.payload_type)
+            && spoken(formats).is_some_and(|(codec, _)| codec == self.codec)
+        {
+            return Some(self);
+        }
+        let (codec, payload_type) = spoken(formats)?;
+        let is_there = self.list.clips.iter().all(|clips| in_codec(clips, codec).is_some());
+        // Another clock: a packet that is the first of its kind says so.
+        (self.codec, self.payload_type, self.is_begun) = (codec, payload_type, false);
+        is_there.then_some(self)
     }
 
     /// Sends what is due; `false` when that was the last of it.
@@ -100,12 +144,15 @@ impl Player {
             self.next_at = now;
         }
         while self.next_at <= now {
-            let Some(clip) = self.clips.get(self.clip) else { return false };
-            if self.is_looped && clip.packet(self.next).is_none() {
-                self.next = 0;
+            if !self.find_next() {
+                return false;
             }
+            let clips = self.list.clips.get(self.at);
+            let Some(clip) = clips.and_then(|clips| in_codec(clips, self.codec)) else {
+                return false;
+            };
             let Some(payload) = clip.packet(self.next) else { return false };
-            let is_first = !std::mem::replace(&mut self.is_begun, true);
+            let is_first = !self.is_begun;
             let header = outgoing.own(
                 now,
                 self.payload_type,
@@ -115,10 +162,27 @@ impl Player {
             if write(&header, payload, send) {
                 outgoing.sent(payload.len());
             }
+            self.is_begun = true;
             self.next += 1;
             self.next_at += Duration::from_millis(CLIP_PACKET_MS.into());
         }
         true
+    }
+
+    /// Moves to the sound that the next packet is of; `false` behind the last one.
+    fn find_next(&mut self) -> bool {
+        let packets = |clips: &Clips| in_codec(clips, self.codec).map_or(0, Clip::packets);
+        while let Some(clips) = self.list.clips.get(self.at) {
+            if self.next < packets(clips) {
+                return true;
+            }
+            (self.at, self.next) = (self.at + 1, 0);
+            let is_end = self.at == self.list.clips.len();
+            if is_end && self.is_looped && self.list.clips.iter().any(|clips| packets(clips) > 0) {
+                self.at = 0;
+            }
+        }
+        false
     }
 }
 

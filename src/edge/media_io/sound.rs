@@ -2,10 +2,12 @@
 
 use super::call::{Leg, Side, send_rtp};
 use super::player::Player;
+use super::saying::Playlist;
 use crate::edge::recording::Tap;
 use crate::edge::sounds::Clips;
 use crate::proto::rtp::{Carried, Converter, Header, payload_of};
 use crate::proto::time::Instant;
+use crate::switch::speech::PlayEnd;
 
 impl Leg {
     /// Gives the recorder what this side said.
@@ -68,23 +70,14 @@ impl Leg {
         playing.play(now, outgoing, &mut send);
     }
 
-    /// Plays a sound to this side's peer once, in place of whatever it hears; as soon as it can be sent to, if that is later.
-    pub(super) fn play(&mut self, now: Instant, clips: &Clips) {
-        let is_reached = self.plan.send && self.latch.destination().is_some();
-        let player = Player::new(clips, &self.plan.send_formats, now, false);
-        match player.filter(|_| is_reached) {
-            Some(player) => self.begin(player),
-            None => self.waiting_sound = Some(clips.clone()),
-        }
-    }
-
-    /// The same for a beep, which interrupts nothing that is said once, and is left out where it cannot be heard.
+    /// Plays a beep, which interrupts nothing that is said once, and is left out where it cannot be heard.
     pub(super) fn beep(&mut self, now: Instant, clips: &Clips) {
         let is_busy = self.player.as_ref().is_some_and(|player| !player.is_looped());
-        if is_busy || self.waiting_sound.is_some() {
+        if is_busy || self.saying.is_waiting() {
             return;
         }
-        if let Some(player) = Player::new(clips, &self.plan.send_formats, now, false) {
+        let beep = Playlist::of(clips.clone());
+        if let Some(player) = Player::new(beep, &self.plan.send_formats, now, false) {
             self.begin(player);
         }
     }
@@ -100,11 +93,13 @@ impl Leg {
     /// The plan has changed: what is played is played on if it can be, and what waited begins.
     pub(super) fn go_on_playing(&mut self, now: Instant) {
         let formats = &self.plan.send_formats;
-        self.player = self.player.take().filter(|player| player.fits(formats));
-        self.resting = self.resting.take().filter(|player| player.fits(formats));
-        if let Some(clips) = self.waiting_sound.take() {
-            self.play(now, &clips);
+        self.resting = self.resting.take().and_then(|player| player.fitted(formats));
+        let token = self.player.as_ref().and_then(Player::token);
+        self.player = self.player.take().and_then(|player| player.fitted(formats));
+        if self.player.is_none() {
+            self.saying.ended(token, PlayEnd::Cut);
         }
+        self.say_next(now);
         self.go_on_with_music(now);
     }
 
@@ -112,15 +107,20 @@ impl Leg {
     pub(super) fn play_on(&mut self, now: Instant) {
         let Some(player) = &mut self.player else { return };
         let Some(destination) = self.latch.destination().filter(|_| self.plan.send) else {
-            return self.player = None;
+            return self.stop_saying();
         };
         let (sockets, guard, stats) = (&self.sockets, &mut self.guard, &mut self.stats);
         let mut send = |bytes: &[u8]| send_rtp(&sockets.rtp, guard, bytes, destination, stats);
-        if !player.play(now, &mut self.outgoing, &mut send) {
-            self.player = None;
-            self.play_key(now);
-            self.go_on_with_music(now);
+        if player.play(now, &mut self.outgoing, &mut send) {
+            return;
         }
+        if self.go_on_saying() {
+            // What comes next begins in the place of the packet that would have been due.
+            return self.play_on(now);
+        }
+        self.player = None;
+        self.play_key(now);
+        self.go_on_with_music(now);
     }
 
     /// This side's peer hears this again and again from now on, or the far side again. What is said once is said to its end.
@@ -132,10 +132,13 @@ impl Leg {
     }
 
     /// Plays the music of the hold, where it was, if there is one and nothing else is played.
-    fn go_on_with_music(&mut self, now: Instant) {
+    pub(super) fn go_on_with_music(&mut self, now: Instant) {
         if let (Some(music), None) = (&self.music, &self.player) {
             let rested = self.resting.take().map(|player| player.from(now));
-            self.player = rested.or_else(|| Player::new(music, &self.plan.send_formats, now, true));
+            self.player = rested.or_else(|| {
+                let music = Playlist::of(music.clone());
+                Player::new(music, &self.plan.send_formats, now, true)
+            });
             self.repacketiser.clear();
             self.converter = None;
         }

@@ -183,6 +183,7 @@ impl Worker {
                 continue;
             };
             call.wake(now, side);
+            call.tell_played(&mut self.outbox);
             if let Some(at) = call.new_wake(side) {
                 self.wakes.push(Reverse((at, slot, side)));
             }
@@ -248,23 +249,24 @@ impl Worker {
                 self.expect_more(&[a_ip, b_ip]);
             }
             Command::SetLeg { call, side, plan } => {
-                if let Some(call) = self.call(call) {
-                    call.set_leg(now, side, *plan);
-                }
+                self.play(now, (call, side), |call| call.set_leg(now, side, *plan));
             }
             Command::SetDeadAfter { call, limits } => {
                 if let Some(call) = self.call(call) {
                     call.set_dead_after(now, limits);
                 }
             }
-            Command::Play { call, side, clips } => self.play(now, (call, side), |leg| {
-                leg.play(now, &clips);
+            Command::Say { call, side, list } => self.play(now, (call, side), |call| {
+                call.leg_mut(side).say(now, list);
             }),
-            Command::Press { call, side, key } => self.play(now, (call, side), |leg| {
-                leg.press(now, key);
+            Command::Silence { call, side } => self.play(now, (call, side), |call| {
+                call.leg_mut(side).silence(now);
             }),
-            Command::Music { call, side, clips } => self.play(now, (call, side), |leg| {
-                leg.set_music(now, clips);
+            Command::Press { call, side, key } => self.play(now, (call, side), |call| {
+                call.leg_mut(side).press(now, key);
+            }),
+            Command::Music { call, side, clips } => self.play(now, (call, side), |call| {
+                call.leg_mut(side).set_music(now, clips);
             }),
             Command::Tap { call, tap, beep } => {
                 if let Some(call) = self.call(call) {
@@ -280,11 +282,12 @@ impl Worker {
     }
 
     /// Changes what a side hears, and sees to it that it is heard.
-    fn play(&mut self, now: Instant, (call, side): (u64, Side), change: impl FnOnce(&mut Leg)) {
+    fn play(&mut self, now: Instant, (call, side): (u64, Side), change: impl FnOnce(&mut Call)) {
         let Some(slot) = self.by_id.get(&call).copied() else { return };
         let Some(call) = self.slots.get_mut(slot).and_then(Option::as_deref_mut) else { return };
-        change(call.leg_mut(side));
+        change(call);
         call.wake(now, side);
+        call.tell_played(&mut self.outbox);
         if let Some(at) = call.new_wake(side) {
             self.wakes.push(Reverse((at, slot, side)));
         }
@@ -426,6 +429,7 @@ impl Worker {
         let Some(mut call) = self.slots.get_mut(slot).and_then(Option::take) else { return };
         self.vacant.push(slot);
         let now = (self.clock)();
+        call.end_saying(&mut self.outbox);
         call.say_goodbye(now, &self.cname);
         let stats = call.stats(now);
         self.release(call.a.sockets);
@@ -448,6 +452,7 @@ impl Worker {
             call.check_silence(now, &mut self.outbox);
             call.listen(now, &self.cname, &mut self.outbox);
             call.tick_tap(now, &mut self.outbox);
+            call.tell_played(&mut self.outbox);
             for side in [Side::A, Side::B] {
                 if let Some(at) = call.new_wake(side) {
                     self.wakes.push(Reverse((at, slot, side)));

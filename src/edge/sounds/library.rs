@@ -46,8 +46,7 @@ impl Library {
         let is_name = (1..=NAME_MAX).contains(&name.len())
             && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
         let file = |extension: &&str| folder.join(format!("{name}.{extension}"));
-        let found =
-            is_name.then(|| EXTENSIONS.iter().map(|e| file(&e)).find(|path| path.is_file()));
+        let found = is_name.then(|| EXTENSIONS.iter().map(file).find(|path| path.is_file()));
         found.flatten().ok_or_else(|| SoundError::NoSuchPrompt {
             name: name.to_owned(),
             language: language.code().to_owned(),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::edge::media_io::{CallStats, LegStats, Side as MediaSide};
-use crate::switch::call::{Ports, Side, SideStats};
+use crate::switch::call::{Ports, Side, SideStats, SpeechInput};
 use crate::switch::cdr::sound::{Packets, Sound};
 
 impl SwitchboardTask {
@@ -22,6 +22,9 @@ impl SwitchboardTask {
             MediaEvent::Dead { side, silent_for } => Input::DeadMedia(side_of(side), silent_for),
             MediaEvent::Pressed { side, key } => {
                 Input::Pressed { side: side_of(side), event: key.event, duration: key.duration }
+            }
+            MediaEvent::Played { side, token, end } => {
+                Input::Speech(SpeechInput::Played { side: side_of(side), token, end })
             }
             MediaEvent::NotRecorded => Input::NotRecorded {
                 why: "the recording ends here: the recorder, or its disk, takes no more",

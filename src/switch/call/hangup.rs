@@ -120,6 +120,7 @@ impl Call {
             let reason = Some(reason.clone());
             self.on_session(now, at, out, |session, sip| session.hang_up(answer, reason, sip));
         }
+        self.end_speech(now, out);
         match self.media {
             Media::Open(..) => {
                 self.media = Media::Closing;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Handed, Replacement};
+use super::{Handed, Replacement, SpeechInput};
 use crate::proto::sip::auth::client::Credentials;
 use crate::proto::sip::endpoint::{ClientKey, Failure, ServerKey};
 use crate::proto::sip::header::HeaderName;
@@ -324,6 +324,8 @@ pub enum Input {
         /// Its figures.
         text: String,
     },
+    /// About what is said to it, and what is heard of it.
+    Speech(SpeechInput),
     /// Something happened on its way that its story should have.
     Noted {
         /// The kind, such as `stir.signed`.

@@ -25,6 +25,7 @@ mod refusal;
 mod replace;
 mod setup;
 mod show;
+mod speech;
 mod story;
 mod transfer;
 
@@ -57,6 +58,7 @@ pub use output::{Handed, Locate, MediaOp, Output, Phase, TapeOp, Why};
 pub use recording::Recording;
 pub use replace::Replacement;
 pub use show::View;
+pub use speech::{SAYING_MAX, SpeechInput};
 
 /// Lines of a call's timeline; later ones are counted, not kept.
 pub const TIMELINE_MAX: usize = 1000;
@@ -111,6 +113,7 @@ pub struct Call {
     is_pause_ordered: bool,
     /// Which sides of the relay hear music: a, b.
     music: [bool; 2],
+    speech: speech::Speech,
     began_at: Instant,
     origin: Origin,
     snapshot: Arc<Snapshot>,
@@ -187,6 +190,7 @@ impl Call {
             recording: Recording::Off,
             is_pause_ordered: false,
             music: [false; 2],
+            speech: speech::Speech::default(),
             dialled: start.began.called.clone(),
             began: start.began,
             began_at: now,
@@ -314,6 +318,7 @@ impl Call {
             Input::NotRecorded { why, has_begun } => {
                 self.record_refused(now, (why, has_begun), out)
             }
+            Input::Speech(input) => self.speech(now, input, out),
             Input::Noted { what, text } => self.note(now, "", what, text),
             Input::HangUp(cause, by) => self.fail(now, cause, None, by, out),
         }

@@ -13,6 +13,7 @@ use crate::proto::sip::transport::Dest;
 use crate::switch::cdr::record::{CallId, Record};
 use crate::switch::health::{Outcome, Place};
 use crate::switch::identity::{Reason, Shown};
+use crate::switch::speech::Say;
 
 /// What a call wants of the media plane.
 #[derive(Clone, Debug)]
@@ -46,6 +47,21 @@ pub enum MediaOp {
         side: Side,
         /// From now on, or not any more.
         is_on: bool,
+    },
+    /// Say something to these sides, each once and behind what it is told already. How it ended comes back for each of them as
+    /// [`SpeechInput::Played`](super::SpeechInput::Played).
+    Say {
+        /// Who hears it.
+        sides: Vec<Side>,
+        /// Its name.
+        token: u64,
+        /// What.
+        say: Say,
+    },
+    /// Say nothing more of what was wanted by [`MediaOp::Say`] to a side.
+    Silence {
+        /// Who hears no more of it.
+        side: Side,
     },
     /// About the recording.
     Tape(TapeOp),

@@ -70,7 +70,7 @@ impl Bed {
 }
 
 /// Speaks until the other side hears it: the last packet of a tone covers what is said while it lasts.
-fn speech(a: &Phone, b: &Phone, first: u16) -> Header {
+pub(super) fn speech(a: &Phone, b: &Phone, first: u16) -> Header {
     b.rtp.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
     let mut buffer = [0; 2_048];
     for sequence in first..first + 250 {

@@ -7,6 +7,7 @@ use tandem::proto::audio::Codec;
 use tandem::proto::sdp::{Format, StreamPlan};
 use tandem::switch::call::{Input, MediaOp, Ports, Side, SideStats, TapeOp};
 use tandem::switch::cdr::record::CallId;
+use tandem::switch::speech::Say;
 
 /// What one call has open.
 #[derive(Clone, Debug, Default)]
@@ -85,6 +86,9 @@ pub struct MediaPlane {
     pub refuses: bool,
     /// What the recorder was told about each call.
     pub tapes: BTreeMap<CallId, Vec<TapeOp>>,
+    /// What sides are told, and who is told no more.
+    pub said: Vec<(Vec<Side>, u64, Say)>,
+    pub silenced: Vec<Side>,
     /// No recording begins.
     pub refuses_tapes: bool,
     /// Digits that are to be in the stream of a side.
@@ -128,6 +132,15 @@ impl MediaPlane {
                 let before =
                     std::mem::replace(&mut open.music[usize::from(side == Side::B)], is_on);
                 assert_ne!(before, is_on, "music is told of when it changes");
+                None
+            }
+            MediaOp::Say { sides, token, say } => {
+                assert!(self.open.contains_key(&call), "{call} is told something without ports");
+                self.said.push((sides, token, say));
+                None
+            }
+            MediaOp::Silence { side } => {
+                self.silenced.push(side);
                 None
             }
             MediaOp::Tape(op) => {
