@@ -12,13 +12,17 @@ use tokio::time::timeout_at;
 
 use super::clock::Clock;
 use super::control::EventLog;
-use super::media_io::{DeadAfter, Key, LegPlan, MediaHandle, Playlist, Side as MediaSide};
+use super::media_io::{
+    Audience, DeadAfter, Key, LegPlan, MediaHandle, Part, Playlist, RoomKey, Side as MediaSide,
+};
 use super::recording::{Recorder, StartRefused, TapControl};
 use super::sounds::Sounds;
 use super::speech::Speaker;
 use super::store::Store;
 use crate::proto::time::Instant;
-use crate::switch::call::{Call, Input, MediaOp, Output, Ports, Side, Start, TapeOp, View};
+use crate::switch::call::{
+    Call, HeardBy, InRoom, Input, MediaOp, Output, Ports, Seat, Side, Start, TapeOp, View,
+};
 use crate::switch::cause;
 use crate::switch::cdr::record::{Began, CallId, HungUpBy, Record};
 use crate::switch::speech::SpeechSettings;
@@ -65,8 +69,7 @@ pub struct Tools {
 }
 
 /// Runs a call from its begin to its end.
-pub async fn run(start: Start, mut tools: Tools, mut mailbox: mpsc::Receiver<Told>) {
-    tools.media = tools.media.seated();
+pub async fn run(start: Start, tools: Tools, mut mailbox: mpsc::Receiver<Told>) {
     let began = start.began.clone();
     let (lines, made) = speech::Lines::new();
     let mut task = Task {
@@ -304,12 +307,33 @@ impl Task {
                 let clips = self.tools.sounds.get().hold.filter(|_| is_on);
                 media.music(call, media_side(side), clips)
             }
+            MediaOp::Room { side, place } => {
+                let wish = place.map(|place| self.seat(&place));
+                media.room(call, media_side(side), wish)
+            }
             MediaOp::Close => media.close(call),
         };
         if let Err(busy) = result {
             tracing::error!(call = %self.began.call, %busy, "media command refused");
             self.is_without_media |= !is_close;
         }
+    }
+
+    /// A side's place in the rooms of the media plane.
+    fn seat(&self, place: &Seat) -> (RoomKey, Part) {
+        let (key, target) = match place.room {
+            InRoom::Own => (RoomKey::OfCall(self.began.call.0), self.began.call.0),
+            InRoom::Numbered(number) => (RoomKey::Numbered(number), 0),
+            InRoom::OfCall(call) => (RoomKey::OfCall(call.0), call.0),
+        };
+        let audience = match place.heard_by {
+            HeardBy::Both => Audience::All,
+            HeardBy::Nobody => Audience::Nobody,
+            HeardBy::Caller => Audience::Only(target, MediaSide::A),
+            HeardBy::Called => Audience::Only(target, MediaSide::B),
+        };
+        let Seat { is_muted, gain_db, chimes, .. } = *place;
+        (key, Part { audience, is_muted, gain_db, chimes })
     }
 
     /// A recording that fails costs itself, never the call.

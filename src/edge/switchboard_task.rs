@@ -5,6 +5,7 @@ mod explain;
 mod media;
 mod phones;
 mod recordings;
+mod rooms;
 mod stir;
 
 use std::collections::HashMap;
@@ -80,6 +81,8 @@ pub struct Setup {
 struct LiveCall {
     mailbox: mpsc::Sender<Told>,
     is_emergency: bool,
+    /// The media thread that it is on.
+    seat: Option<usize>,
 }
 
 /// The task's state.
@@ -303,8 +306,11 @@ impl SwitchboardTask {
     fn start_call(&mut self, start: call::Start) {
         let (mailbox, inbox) = mpsc::channel(MAILBOX_MAX);
         let is_emergency = start.is_emergency;
-        self.calls.insert(start.began.call, LiveCall { mailbox, is_emergency });
-        tokio::task::spawn_local(call_task::run(start, self.tools.clone(), inbox));
+        let mut tools = self.tools.clone();
+        tools.media = self.seat_for(&start);
+        let seat = tools.media.seat();
+        self.calls.insert(start.began.call, LiveCall { mailbox, is_emergency, seat });
+        tokio::task::spawn_local(call_task::run(start, tools, inbox));
     }
 
     fn tell_call(&mut self, call: CallId, input: Box<Input>) {

@@ -57,6 +57,16 @@ catalogue! {
     TESTED = "tested", 200, 16, None, false, "the test call was answered";
     /// The caller hung up before an answer.
     CANCELLED = "cancelled", 487, 16, None, false, "the caller gave up before an answer";
+    /// As many are in the room as may be.
+    ROOM_FULL = "room_full", 486, 17, Called, false, "the room is full";
+    /// Somebody locked the room.
+    ROOM_LOCKED = "room_locked", 403, 21, Called, false, "the room is locked";
+    /// The PIN of a room was wrong too often.
+    WRONG_PIN = "wrong_pin", 403, 21, Caller, false, "wrong PIN";
+    /// A room is reached by dialling it, and not by a transfer.
+    NO_WAY_IN = "no_way_in", 403, 21, Caller, false, "a call that lives cannot be sent into a room";
+    /// What a call wanted to listen to is not there, or cannot be listened to.
+    NOTHING_TO_HEAR = "nothing_to_hear", 480, 20, Called, false, "there is no such call to listen to";
     /// A service code was dialled, and did what it does.
     SERVED = "served", 200, 16, None, false, "a service code";
     /// The called phone has do-not-disturb on.

@@ -11,6 +11,7 @@ pub mod hearing;
 pub mod identity;
 pub mod phrase;
 pub mod recording;
+pub mod rooms;
 pub mod route;
 pub mod services;
 pub mod snapshot;

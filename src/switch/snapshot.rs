@@ -2,9 +2,12 @@
 //!
 //! A call keeps the snapshot it began with. Files become a snapshot in `edge/config`.
 
+mod number;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use regex::Regex;
@@ -23,10 +26,12 @@ pub use crate::switch::guard::GuardSettings;
 pub use crate::switch::health::Bounds as HealthBounds;
 pub use crate::switch::identity::Dialect;
 use crate::switch::recording::{RecordRule, RecordingSettings};
+use crate::switch::rooms::RoomSettings;
 pub use crate::switch::route::caps::{CapsWish, DialSettings, Rights};
 pub use crate::switch::services::CodeSettings;
 use crate::switch::speech::SpeechSettings;
 pub use crate::switch::stir::{StirIn, StirSettings};
+pub use number::{Destination, Number};
 
 /// A password; its `Debug` shows nothing.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -417,32 +422,6 @@ pub enum WrittenIn {
     Profile,
 }
 
-/// What a number or a dialled extension leads to.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Destination {
-    /// `phone:1001`.
-    Phone(String),
-}
-
-impl fmt::Display for Destination {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Phone(extension) => write!(f, "phone:{extension}"),
-        }
-    }
-}
-
-/// `[[number]]`: a public number on a trunk.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Number {
-    /// Canonical, E.164 with `+` where it is one.
-    pub number: String,
-    /// The trunk it arrives on.
-    pub trunk: String,
-    /// Where its callers go.
-    pub to: Destination,
-}
-
 /// `[[route]]`: which dialled numbers leave by which trunks.
 #[derive(Clone, Debug)]
 pub struct Route {
@@ -491,6 +470,8 @@ pub struct Snapshot {
     pub numbers: Vec<Number>,
     /// In the order of the file; the first match wins.
     pub routes: Vec<Route>,
+    /// In the order of the file.
+    pub rooms: Vec<Arc<RoomSettings>>,
 }
 
 impl Snapshot {
@@ -498,6 +479,12 @@ impl Snapshot {
     #[must_use]
     pub fn phone(&self, extension: &str) -> Option<&Phone> {
         self.phones.get(extension)
+    }
+
+    /// The room with this number.
+    #[must_use]
+    pub fn room(&self, number: &str) -> Option<&Arc<RoomSettings>> {
+        self.rooms.iter().find(|room| room.number == number)
     }
 
     /// The trunk with this name.

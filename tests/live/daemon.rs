@@ -20,6 +20,7 @@ mod located;
 mod operator;
 mod provisioning;
 mod recording;
+mod rooms;
 mod secure;
 mod services;
 mod sounds;

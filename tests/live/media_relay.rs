@@ -18,6 +18,7 @@ use tandem::proto::time::Instant;
 mod keys;
 mod protected;
 mod reports;
+mod rooms;
 mod saying;
 
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);

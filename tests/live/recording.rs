@@ -76,6 +76,12 @@ fn row_165_card_data_is_not_recorded() {
     assert_eq!(order("pause"), "paused");
     let [at_alice, _] = talk((&alice, &a), (&bob, &b), PACKETS);
     assert!(!at_alice.samples.is_empty(), "they hear each other");
+    // What is still on its way to the relay is said in the pause, too.
+    daemon.wait_for("all that was said has come", |daemon| {
+        let legs = daemon.ask(&["call", "show", &call])["legs"].clone();
+        let came = |leg: &Value| leg["packets_in"].as_u64() >= Some(PACKETS as u64);
+        legs.as_array().is_some_and(|legs| legs.iter().all(came))
+    });
     assert_eq!(order("resume"), "on");
     hang_up((&mut alice, &a), &mut bob);
     let row = recording(&daemon, "done");

@@ -51,6 +51,7 @@ mod registrar;
 mod reliable;
 mod reliable_legs;
 mod replaces;
+mod rooms;
 mod services;
 mod session_timers;
 mod soak;

@@ -70,6 +70,13 @@ pub(super) enum Verb {
         #[arg(long, value_name = "TEXT")]
         called: Option<String>,
     },
+    /// List rooms where several calls talk
+    Rooms,
+    /// Show a room, or change something in it
+    Room {
+        #[command(subcommand)]
+        verb: RoomVerb,
+    },
     /// List recordings, newest first
     Recordings {
         /// How many, at most 1000
@@ -222,6 +229,69 @@ pub(super) enum RecordingVerb {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(super) enum RoomVerb {
+    /// Show who is in it
+    Show {
+        /// Its number
+        number: String,
+    },
+    /// Let nobody else in
+    Lock {
+        /// Its number
+        number: String,
+    },
+    /// Let others in again
+    Unlock {
+        /// Its number
+        number: String,
+    },
+    /// Let nobody hear a member, or any of them
+    Mute {
+        /// Its number
+        number: String,
+        /// The member's call; all if absent
+        call: Option<String>,
+    },
+    /// Let them be heard again
+    Unmute {
+        /// Its number
+        number: String,
+        /// The member's call; all if absent
+        call: Option<String>,
+    },
+    /// Make a member louder or quieter
+    Gain {
+        /// Its number
+        number: String,
+        /// The member's call
+        call: String,
+        /// dB, from -20 to 20
+        #[arg(allow_hyphen_values = true)]
+        db: i8,
+    },
+    /// Send a member out, or all of them
+    Kick {
+        /// Its number
+        number: String,
+        /// The member's call; all if absent
+        call: Option<String>,
+    },
+}
+
+/// Who hears one that listens to a call.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(super) enum HeardVerb {
+    /// Nobody: it listens
+    Nobody,
+    /// The caller alone
+    Caller,
+    /// The called party alone, such as an agent
+    Called,
+    /// Both: a call of three
+    Both,
+}
+
 /// What is ordered of a recording.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub(super) enum RecordVerb {
@@ -252,6 +322,16 @@ pub(super) enum CallVerb {
         /// The phone answers by itself, without ringing
         #[arg(long)]
         auto_answer: bool,
+    },
+    /// Ring a phone that listens to a call; its keys 0 to 3 choose who hears it: nobody, the caller, the called, both
+    Watch {
+        /// The call's id
+        id: String,
+        /// The extension that rings
+        phone: String,
+        /// Who hears it at first
+        #[arg(long, value_enum, default_value = "nobody")]
+        heard_by: HeardVerb,
     },
     /// Begin, pause or resume the recording of a call
     Record {

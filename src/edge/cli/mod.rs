@@ -8,6 +8,7 @@ mod manual;
 mod phone;
 mod probe;
 mod recordings;
+mod rooms;
 mod run;
 mod show;
 mod table;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::args::{Args, CallVerb, GuardVerb, RecordVerb, RecordingVerb, TrunkVerb, Verb};
 use super::client::{Client, ClientError, typed};
 use super::table::clean;
-use super::{CliError, Out, events, ladder, manual, phone, probe, recordings, show, time};
+use super::{CliError, Out, events, ladder, manual, phone, probe, recordings, rooms, show, time};
 use crate::edge::clock;
 use crate::edge::command::reply::{CallDetail, DoctorReply, OriginateReply, ReloadReply};
 use crate::edge::config::{self, Diagnostic, Severity};
@@ -88,6 +88,7 @@ fn ask<W: Write>(
                 Ok(show::records(&typed(reply)?, now, out.paint))
             })
         }
+        Verb::Rooms | Verb::Room { .. } => in_rooms(client, verb, is_json, out),
         Verb::Recordings { .. } | Verb::Recording { .. } | Verb::Audit { .. } => {
             recorded(client, verb, is_json, out)
         }
@@ -155,6 +156,27 @@ fn recorded<W: Write>(
     }
 }
 
+/// What is asked of rooms.
+fn in_rooms<W: Write>(
+    client: &mut Client,
+    verb: &Verb,
+    is_json: bool,
+    out: &mut Out<W>,
+) -> Result<u8, CliError> {
+    match verb {
+        Verb::Room { verb } => {
+            let (method, params) = rooms::asked(verb);
+            list(client.call(method, params)?, is_json, out, |reply, out| {
+                Ok(rooms::room(&typed(reply)?, out.paint))
+            })
+        }
+        // Nothing else is asked here.
+        _ => list(client.call("rooms.list", json!({}))?, is_json, out, |reply, out| {
+            Ok(rooms::rooms(&typed::<Vec<_>>(reply)?, out.paint))
+        }),
+    }
+}
+
 /// Prints a reply as JSON or as `text` makes it.
 fn list<W: Write>(
     reply: Value,
@@ -188,6 +210,16 @@ fn call<W: Write>(
                 let reply: OriginateReply = typed(reply)?;
                 let (from, id) = (clean(from), clean(&reply.call));
                 Ok(format!("Ringing {from}; the call is {id}.\n"))
+            })
+        }
+        CallVerb::Watch { id, phone, heard_by } => {
+            let heard_by = rooms::heard_word(*heard_by);
+            let params = json!({ "call": id, "phone": phone, "heard_by": heard_by });
+            let reply = client.call("call.watch", params)?;
+            list(reply, is_json, out, |reply, _| {
+                let reply: OriginateReply = typed(reply)?;
+                let (phone, id) = (clean(phone), clean(&reply.call));
+                Ok(format!("Ringing {phone}, which will listen; its call is {id}.\n"))
             })
         }
         CallVerb::Record { id, order } => {

@@ -5,6 +5,7 @@ mod nearest;
 mod params;
 pub mod recordings;
 pub mod reply;
+pub mod rooms;
 
 #[cfg(test)]
 mod tests;
@@ -21,9 +22,11 @@ use self::params::Params;
 use super::config::Diagnostic;
 use super::control::rpc::RpcError;
 use super::store::{RecordFilter, RecordingFilter, StoreError};
+use crate::switch::call::HeardBy;
 use crate::switch::cause::Cause;
 use crate::switch::cdr::record::CallId;
 use crate::switch::recording::RecordOrder;
+use crate::switch::rooms::RoomOrder;
 
 /// A wish from outside.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -97,6 +100,31 @@ pub enum Command {
         /// What.
         order: RecordOrder,
     },
+    /// Rings a phone that listens to a call: [`reply::OriginateReply`].
+    CallWatch {
+        /// Which.
+        call: CallId,
+        /// The extension that rings.
+        phone: String,
+        /// Who hears it.
+        heard_by: HeardBy,
+    },
+    /// A list of [`rooms::RoomRow`].
+    Rooms,
+    /// One room with those who are in it: [`rooms::RoomDetail`].
+    RoomShow {
+        /// Its number.
+        room: String,
+    },
+    /// Changes something in a room; answers with the room.
+    RoomOrder {
+        /// Its number.
+        room: String,
+        /// For whom; all if absent.
+        call: Option<CallId>,
+        /// What.
+        order: RoomOrder,
+    },
     /// A list of [`recordings::RecordingRow`], newest first.
     Recordings(RecordingFilter),
     /// Deletes the file of a recording; answers `{}`.
@@ -150,6 +178,10 @@ const METHODS: &[(&str, &[&str])] = &[
     ("call.originate", &["from", "to", "auto_answer"]),
     ("call.hangup", &["call"]),
     ("call.record", &["call", "order"]),
+    ("call.watch", &["call", "phone", "heard_by"]),
+    ("rooms.list", &[]),
+    ("room.show", &["room"]),
+    ("room.order", &["room", "call", "order", "gain_db"]),
     ("recordings.list", &["limit", "before", "since"]),
     ("recording.delete", &["call", "reason"]),
     ("audit.list", &["limit"]),
@@ -205,6 +237,18 @@ impl Command {
                 call: params.call("call")?,
                 order: params.record_order("order")?,
             },
+            "call.watch" => Self::CallWatch {
+                call: params.call("call")?,
+                phone: params.party("phone")?,
+                heard_by: params.heard_by("heard_by")?,
+            },
+            "rooms.list" => Self::Rooms,
+            "room.show" => Self::RoomShow { room: params.party("room")? },
+            "room.order" => {
+                let order = params.room_order("order", "gain_db")?;
+                let (room, call) = (params.party("room")?, params.call_or_none("call")?);
+                Self::RoomOrder { room, call, order }
+            }
             "recordings.list" => Self::Recordings(params.recording_filter()?),
             "recording.delete" => Self::RecordingDelete {
                 call: params.call("call")?,
@@ -255,6 +299,12 @@ pub enum CommandError {
     NoSuchPhone(String),
     /// Not in the configuration.
     NoSuchTrunk(String),
+    /// Not in the configuration.
+    NoSuchRoom(String),
+    /// It is not in that room.
+    NotInRoom(CallId, String),
+    /// Nobody is in it.
+    EmptyRoom(String),
     /// The guard knows nothing of it.
     NoSuchSource(IpAddr),
     /// The phone has no file of this name; these it has.
@@ -286,6 +336,9 @@ impl CommandError {
             | Self::NoSuchRecording(_)
             | Self::NoSuchPhone(_)
             | Self::NoSuchTrunk(_)
+            | Self::NoSuchRoom(_)
+            | Self::NotInRoom(..)
+            | Self::EmptyRoom(_)
             | Self::NoSuchFile(..)
             | Self::NoSuchSource(_) => -32001,
             Self::RecordingGoesOn(_)
@@ -320,6 +373,9 @@ impl fmt::Display for CommandError {
             Self::File(error) => write!(f, "the file cannot be deleted: {error}"),
             Self::NoSuchPhone(extension) => write!(f, "there is no phone {extension}"),
             Self::NoSuchTrunk(name) => write!(f, "there is no trunk {name}"),
+            Self::NoSuchRoom(number) => write!(f, "there is no room {number}"),
+            Self::NotInRoom(call, number) => write!(f, "call {call} is not in room {number}"),
+            Self::EmptyRoom(number) => write!(f, "nobody is in room {number}"),
             Self::NoSuchFile(name, names) => {
                 write!(f, "the phone has no file `{name}`; it has {}", names.join(", "))
             }

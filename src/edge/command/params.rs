@@ -38,6 +38,26 @@ impl<'v> Params<'v> {
         Ok(Self { map })
     }
 
+    pub(super) fn is_given(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// A word that has to be there.
+    pub(super) fn word(&self, name: &str) -> Result<&'v str, RpcError> {
+        self.needed(name)
+    }
+
+    /// A whole number that may be less than nothing.
+    pub(super) fn signed(&self, name: &str) -> Result<Option<i64>, RpcError> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(value) => value
+                .as_i64()
+                .map(Some)
+                .ok_or_else(|| RpcError::bad_params(format!("`{name}` must be a whole number"))),
+        }
+    }
+
     fn get(&self, name: &str) -> Option<&'v Value> {
         self.map?.get(name).filter(|value| !value.is_null())
     }

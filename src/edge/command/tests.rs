@@ -79,7 +79,7 @@ fn every_method_becomes_its_command() {
         assert_eq!(read(method, params), Ok(command), "{method}");
     }
     let tested = METHODS.len();
-    assert_eq!(tested, 23, "a new method needs a line above or below");
+    assert_eq!(tested, 27, "a new method needs a line above or below");
 }
 
 #[test]
@@ -111,6 +111,42 @@ fn what_is_asked_of_recordings_becomes_its_command() {
     assert_eq!(wrong, "`order` must be start, pause or resume");
     let wrong = message("recording.delete", json!({"call": "abc", "reason": " "}));
     assert_eq!(wrong, "`reason` must be a line of up to 200 bytes");
+}
+
+#[test]
+fn what_is_asked_of_rooms_becomes_its_command() {
+    let call = CallId(0xabc);
+    let order = |call, order| Command::RoomOrder { room: "800".into(), call, order };
+    let grid = [
+        (
+            "call.watch",
+            json!({"call": "abc", "phone": "1003", "heard_by": "called"}),
+            Command::CallWatch { call, phone: "1003".into(), heard_by: HeardBy::Called },
+        ),
+        ("rooms.list", json!({}), Command::Rooms),
+        ("room.show", json!({"room": "800"}), Command::RoomShow { room: "800".into() }),
+        ("room.order", json!({"room": "800", "order": "lock"}), order(None, RoomOrder::Lock(true))),
+        (
+            "room.order",
+            json!({"room": "800", "call": "abc", "order": "gain", "gain_db": -6}),
+            order(Some(call), RoomOrder::Gain(-6)),
+        ),
+        (
+            "room.order",
+            json!({"room": "800", "call": null, "order": "kick"}),
+            order(None, RoomOrder::Kick),
+        ),
+    ];
+    for (method, params, command) in grid {
+        assert_eq!(read(method, params), Ok(command), "{method}");
+    }
+    let message = |method, params| read(method, params).unwrap_err().message;
+    let wrong = message("room.order", json!({"room": "800", "order": "gain", "gain_db": 21}));
+    assert_eq!(wrong, "`gain_db` must be a number of dB from -20 to 20");
+    let wrong = message("room.order", json!({"room": "800", "order": "paint"}));
+    assert_eq!(wrong, "`order` must be one of lock, unlock, mute, unmute, kick, gain");
+    let wrong = message("call.watch", json!({"call": "abc", "phone": "1003", "heard_by": "all"}));
+    assert_eq!(wrong, "`heard_by` must be nobody, caller, called or both");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::settings::Settings;
 use super::source::{Marked, Report, Spot, Wrong};
 use super::tables::{PhoneDraft, RouteDraft};
 use super::trunk::TrunkDraft;
-use super::{codes, protect, provision, secure, stir, value};
+use super::{codes, protect, provision, rooms, secure, stir, value};
 use crate::proto::sip::transport::DEFAULT_PORT;
 use crate::switch::identity::{FromUser, NumberForm};
 use crate::switch::snapshot::{
@@ -36,6 +36,7 @@ pub(super) fn check(report: &mut Report, drafts: &Drafts) {
     provision::check(report, drafts);
     stir::check(report, drafts);
     secure::check(report, drafts);
+    rooms::check(report, drafts);
 }
 
 fn settings(report: &mut Report, settings: &Settings) {
@@ -470,6 +471,7 @@ pub(super) fn snapshot(drafts: Drafts) -> Snapshot {
         trunks: trunks.collect(),
         numbers: numbers.collect(),
         routes: routes.collect(),
+        rooms: drafts.rooms.into_iter().filter_map(rooms::settings).collect(),
         sip: drafts.settings.sip,
         media: drafts.settings.media,
         limits: drafts.settings.limits,

@@ -6,6 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::item::{Given, Item, Kind};
+use super::rooms::{self, RoomDraft};
 use super::settings::{SECTIONS, Settings};
 use super::source::{Marked, Report, Spot, Wrong};
 use super::tables::{self, NumberDraft, PhoneDraft, RouteDraft};
@@ -20,6 +21,7 @@ pub(super) struct Drafts {
     pub(super) trunks: Vec<TrunkDraft>,
     pub(super) numbers: Vec<NumberDraft>,
     pub(super) routes: Vec<RouteDraft>,
+    pub(super) rooms: Vec<RoomDraft>,
     /// What each profile writes, by its name.
     pub(super) profiles: BTreeMap<String, TrunkDraft>,
 }
@@ -32,11 +34,12 @@ pub(super) enum Source {
     Trunks,
     Numbers,
     Routes,
+    Rooms,
 }
 
 impl Source {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Tandem, Self::Phones, Self::Trunks, Self::Numbers, Self::Routes];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Tandem, Self::Phones, Self::Trunks, Self::Numbers, Self::Routes, Self::Rooms];
 
     pub(super) const fn file(self) -> &'static str {
         match self {
@@ -45,6 +48,7 @@ impl Source {
             Self::Trunks => "trunks.toml",
             Self::Numbers => "numbers.toml",
             Self::Routes => "routes.toml",
+            Self::Rooms => "rooms.toml",
         }
     }
 
@@ -56,6 +60,7 @@ impl Source {
             Self::Trunks => vec!["trunk"],
             Self::Numbers => vec!["number"],
             Self::Routes => vec!["route"],
+            Self::Rooms => vec!["room"],
         }
     }
 
@@ -110,6 +115,12 @@ pub(super) fn read(report: &mut Report, source: Source, file: usize, drafts: &mu
                 let begin = |_: &DeTable<'_>| RouteDraft::default();
                 array(report, source, name, at, value, tables::ROUTE, begin, |_, draft, _| {
                     drafts.routes.push(draft);
+                });
+            }
+            Source::Rooms => {
+                let begin = |_: &DeTable<'_>| RoomDraft::default();
+                array(report, source, name, at, value, rooms::ROOM, begin, |_, draft, _| {
+                    drafts.rooms.push(draft);
                 });
             }
         }

@@ -14,6 +14,7 @@ mod provision;
 mod reachable;
 mod recording;
 mod reference;
+mod rooms;
 mod secure;
 mod settings;
 mod sounds;

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::Loaded;
 use super::item::{Given, Item, Kind};
 use super::settings::{SECTIONS, Settings};
+use crate::switch::rooms::RoomSettings;
 use crate::switch::snapshot::{Number, Phone, Route, Snapshot, Trunk};
 
 /// Names that the printed plan lists of one kind before it only counts.
@@ -46,6 +47,9 @@ pub struct Plan {
     pub numbers: Change,
     /// By name; a route that moves counts as changed, since the first match wins.
     pub routes: Change,
+    /// By number.
+    #[serde(default)]
+    pub rooms: Change,
     /// Changed keys of `tandem.toml` as `section.key`.
     pub settings: Vec<String>,
     /// Those of them that keep their old value until the daemon restarts.
@@ -61,12 +65,13 @@ impl Plan {
         self.kinds().iter().all(|(_, change)| change.is_empty()) && self.settings.is_empty()
     }
 
-    fn kinds(&self) -> [(&'static str, &Change); 4] {
+    fn kinds(&self) -> [(&'static str, &Change); 5] {
         [
             ("phone", &self.phones),
             ("trunk", &self.trunks),
             ("number", &self.numbers),
             ("route", &self.routes),
+            ("room", &self.rooms),
         ]
     }
 }
@@ -113,6 +118,7 @@ pub fn diff(old: &Loaded, new: &Loaded) -> Plan {
         trunks: change(trunks(&old.snapshot), trunks(&new.snapshot), |a, b| a == b),
         numbers: change(numbers(&old.snapshot), numbers(&new.snapshot), |a, b| a == b),
         routes: change(routes(&old.snapshot), routes(&new.snapshot), is_same_route),
+        rooms: change(rooms(&old.snapshot), rooms(&new.snapshot), |a, b| a == b),
         ..Plan::default()
     };
     let (old, new) = (settings(old), settings(new));
@@ -182,6 +188,10 @@ fn numbers(snapshot: &Snapshot) -> Vec<(String, &Number)> {
 
 fn routes(snapshot: &Snapshot) -> Vec<(String, (usize, &Route))> {
     snapshot.routes.iter().enumerate().map(|(i, route)| (route.name.clone(), (i, route))).collect()
+}
+
+fn rooms(snapshot: &Snapshot) -> Vec<(String, &RoomSettings)> {
+    snapshot.rooms.iter().map(|room| (room.number.clone(), room.as_ref())).collect()
 }
 
 fn is_same_route(old: &(usize, &Route), new: &(usize, &Route)) -> bool {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::item::{Given, Item};
 use super::settings::SECTIONS;
-use super::{tables, trunk};
+use super::{rooms, tables, trunk};
 
 const HEAD: &str = "\
 # Every key of Tandem's configuration, with its type, its default and its meaning.
@@ -34,6 +34,8 @@ pub fn reference() -> String {
     table(&mut out, "[[number]]", tables::NUMBER);
     file(&mut out, "routes.toml");
     table(&mut out, "[[route]]", tables::ROUTE);
+    file(&mut out, "rooms.toml");
+    table(&mut out, "[[room]]", rooms::ROOM);
     out
 }
 

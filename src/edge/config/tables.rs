@@ -280,7 +280,7 @@ pub(super) static NUMBER: &[Item<NumberDraft>] = &[
     ),
     Item::text(
         "to",
-        "phone:extension",
+        "phone:extension or room:number",
         Given::Required { example: "\"phone:1001\"" },
         |n, text| put(&mut n.to, value::destination(text.value)?, text.at),
         "Where its callers go.",

@@ -129,15 +129,18 @@ pub(super) fn peer(text: &str) -> Result<PeerAddress, Wrong> {
     Ok(PeerAddress { transport, host: host.to_owned(), port })
 }
 
-/// `phone:1001`.
+/// `phone:1001`, `room:800`.
 pub(super) fn destination(text: &str) -> Result<Destination, Wrong> {
     let wrong = Wrong::new("bad-destination", format!("`{text}` is not a destination"));
     match text.split_once(':') {
         Some(("phone", extension)) if !extension.is_empty() => {
             Ok(Destination::Phone(extension.to_owned()))
         }
+        Some(("room", number)) if !number.is_empty() => Ok(Destination::Room(number.to_owned())),
         None if !text.is_empty() => Err(wrong.help(format!("write \"phone:{text}\""))),
-        _ => Err(wrong.help("write phone: and an extension, such as \"phone:1001\"")),
+        _ => Err(wrong.help(
+            "write phone: and an extension, or room: and its number, such as \"phone:1001\"",
+        )),
     }
 }
 

@@ -10,6 +10,7 @@ use super::player::{Beep, Player};
 use super::port_pool::Random;
 use super::report::SAMPLED_EVERY;
 use super::saying::Saying;
+use super::seat::Seat;
 use super::socket::SocketPair;
 use super::stats::{CallStats, Connected, LegStats, Since};
 use crate::edge::recording::Tap;
@@ -109,7 +110,7 @@ pub(super) struct Call {
     pub(super) b: Leg,
     limits: Option<DeadAfter>,
     pub(super) connected: Option<Box<Since>>,
-    tap: Option<Box<Tap>>,
+    pub(super) tap: Option<Box<Tap>>,
     beep: Option<Beep>,
 }
 
@@ -144,6 +145,8 @@ pub(super) struct Leg {
     pub(super) saying: Saying,
     /// Digits that its peer is to be brought by us.
     pub(super) keys: Option<Box<Keys>>,
+    /// Its place in a room, if it is not connected with the other side.
+    pub(super) seat: Option<Box<Seat>>,
     /// When the worker will look at the repacketiser and the player next.
     wakes_at: Option<Instant>,
     pub(super) stats: LegStats,
@@ -195,6 +198,7 @@ impl Leg {
             resting: None,
             saying: Saying::default(),
             keys: None,
+            seat: None,
             wakes_at: None,
             stats: LegStats::default(),
             is_heard: false,
@@ -238,6 +242,10 @@ impl Leg {
             Waiting::All => repacketiser.flush(now, outgoing, &mut send),
             Waiting::Due => repacketiser.handle_timeout(now, outgoing, &mut send),
         }
+    }
+
+    pub(super) const fn is_set(&self) -> bool {
+        self.is_set
     }
 
     pub(super) fn seen(&mut self, now: Instant) {
@@ -444,8 +452,11 @@ fn relay(
         }
         Arrival::Newer { .. } | Arrival::Late | Arrival::Restarted => {}
     }
+    if from.seat.is_some() && from.plan.receive {
+        return from.enter(now, (header, packet), carried, tap);
+    }
     let destination = to.latch.destination().filter(|_| from.plan.receive && to.plan.send);
-    let Some(destination) = destination else {
+    let Some(destination) = destination.filter(|_| to.seat.is_none()) else {
         from.stats.dropped_direction += 1;
         return false;
     };

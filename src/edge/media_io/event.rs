@@ -54,6 +54,20 @@ pub enum MediaEvent {
         /// The key.
         key: Key,
     },
+    /// A side in a room pressed a key: it is for us.
+    Keyed {
+        /// Who pressed it.
+        side: Side,
+        /// The key.
+        key: Key,
+    },
+    /// A side in a room began to talk, or is silent.
+    Talking {
+        /// Who.
+        side: Side,
+        /// It talks.
+        is_on: bool,
+    },
     /// Ten seconds after both sides were connected, nothing of at least one of them has gone on to the other. Said once.
     Unheard(Box<CallStats>),
     /// What was to be said to a side has ended; comes once for each list that has a name.

@@ -12,6 +12,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use super::call::{DeadAfter, LegPlan, Side};
 use super::keys::Key;
 use super::saying::Playlist;
+use super::seat::{Part, RoomKey};
 use super::socket::SocketPair;
 use crate::edge::recording::Tap;
 use crate::edge::sounds::Clips;
@@ -84,6 +85,12 @@ pub(super) enum Command {
         tap: Box<Tap>,
         /// How often both sides are told by a beep.
         beep: Option<Duration>,
+    },
+    /// A side takes part in a room, or does not any more.
+    Seat {
+        call: u64,
+        side: Side,
+        wish: Option<(RoomKey, Part)>,
     },
     Query {
         call: u64,

@@ -10,7 +10,9 @@ mod plane;
 mod player;
 mod port_pool;
 mod report;
+mod room;
 mod saying;
+mod seat;
 mod socket;
 mod sound;
 mod stats;
@@ -25,4 +27,5 @@ pub use plane::{MediaClock, MediaConfig, MediaCounters, MediaHandle, MediaPlane}
 pub use port_pool::{PortPool, PortRange};
 pub use report::FarEnd;
 pub use saying::{PLAYLIST_MAX, Playlist, QUEUE_MAX};
+pub use seat::{Audience, Part, RoomKey};
 pub use stats::{CallStats, Connected, LegStats};

@@ -13,6 +13,7 @@ use super::keys::Key;
 use super::mailbox::{Command, Mailbox, MediaBusy, mailbox};
 use super::port_pool::{PortPair, PortPool, PortRange, Random};
 use super::saying::{PLAYLIST_MAX, Playlist};
+use super::seat::{Part, RoomKey};
 use super::stock::Stock;
 use super::worker::Worker;
 use crate::edge::recording::Tap;
@@ -322,6 +323,40 @@ impl MediaHandle {
     /// [`MediaBusy`]: it hears what it heard.
     pub fn music(&self, call: u64, side: Side, clips: Option<Clips>) -> Result<(), MediaBusy> {
         self.mailbox(call)?.send(Command::Music { call, side, clips })
+    }
+
+    /// A side takes part in a room from now on, in another way, or not any more. The rooms of a worker are its own: who is to
+    /// be in one has to be seated there ([`MediaHandle::seated_at`], [`MediaHandle::seated_in`]).
+    ///
+    /// # Errors
+    ///
+    /// [`MediaBusy`]: it is where it was.
+    pub fn room(
+        &self,
+        call: u64,
+        side: Side,
+        wish: Option<(RoomKey, Part)>,
+    ) -> Result<(), MediaBusy> {
+        self.mailbox(call)?.send(Command::Seat { call, side, wish })
+    }
+
+    /// A handle for a call that goes into a room that has a number.
+    #[must_use]
+    pub fn seated_in(&self, room: u64) -> Self {
+        let worker = room.checked_rem(self.mailboxes.len() as u64).unwrap_or_default();
+        Self { seat: usize::try_from(worker).ok(), ..self.clone() }
+    }
+
+    /// A handle for a call that is to be where another one is.
+    #[must_use]
+    pub fn seated_at(&self, seat: usize) -> Self {
+        Self { seat: Some(seat), ..self.clone() }
+    }
+
+    /// The worker that a call of this handle lives on.
+    #[must_use]
+    pub const fn seat(&self) -> Option<usize> {
+        self.seat
     }
 
     /// Lets a recorder listen from now on, and both sides hear a beep that often. The tap is dropped, and so the recording

@@ -201,6 +201,10 @@ impl Call {
             return;
         }
         connected.is_reviewed = true;
+        if !self.a.is_set() || !self.b.is_set() {
+            // One that talks to us alone.
+            return;
+        }
         let passed = [self.a.stats.passed, self.b.stats.passed];
         if [connected.a.passed, connected.b.passed].iter().zip(passed).any(|(old, new)| *old == new)
         {

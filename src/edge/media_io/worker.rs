@@ -15,6 +15,7 @@ use super::event::{MediaEvent, OpenFailure, Outbox};
 use super::mailbox::{Command, Inbox};
 use super::plane::{MediaClock, MediaConfig, WorkerCounters};
 use super::port_pool::{PortPair, PortPool, Random};
+use super::room::Rooms;
 use super::socket::SocketPair;
 use super::stock::{ADDRESSES_MAX, FREE_MIN, Stock};
 use crate::proto::time::Instant;
@@ -58,6 +59,7 @@ pub(super) struct Worker {
     checked_at: Instant,
     /// When which side of which slot has packets to be sent, soonest first: at most
     /// a few for each side. Empty unless packets are cut or joined.
+    rooms: Rooms,
     wakes: BinaryHeap<Reverse<(Instant, usize, Side)>>,
     tally: Tally,
     counters: Arc<WorkerCounters>,
@@ -93,6 +95,7 @@ impl Worker {
             next_check: Instant::START,
             worked: Duration::ZERO,
             checked_at: Instant::START,
+            rooms: Rooms::default(),
             wakes: BinaryHeap::new(),
             tally: Tally::default(),
             counters,
@@ -123,6 +126,7 @@ impl Worker {
                 }
             }
             self.send_waiting();
+            self.rooms.mix((self.clock)(), &mut self.slots, &mut self.outbox);
             has_more = self.take_commands() || self.restock();
             self.check_silence();
             self.outbox.retry();
@@ -145,6 +149,7 @@ impl Worker {
             EpollTimeout::NONE
         } else {
             let next = self.wakes.peek().map_or(self.next_check, |Reverse((at, ..))| *at);
+            let next = self.rooms.next_timeout().map_or(next, |at| at.min(next));
             let wait = next.min(self.next_check).since((self.clock)()).as_millis().min(250);
             EpollTimeout::from(u16::try_from(wait).unwrap_or(250).saturating_add(1))
         }
@@ -250,6 +255,9 @@ impl Worker {
             }
             Command::SetLeg { call, side, plan } => {
                 self.play(now, (call, side), |call| call.set_leg(now, side, *plan));
+                if let Some(slot) = self.by_id.get(&call) {
+                    self.rooms.changed(&mut self.slots, *slot, side);
+                }
             }
             Command::SetDeadAfter { call, limits } => {
                 if let Some(call) = self.call(call) {
@@ -271,6 +279,11 @@ impl Worker {
             Command::Tap { call, tap, beep } => {
                 if let Some(call) = self.call(call) {
                     call.set_tap(now, tap, beep);
+                }
+            }
+            Command::Seat { call, side, wish } => {
+                if let Some(slot) = self.by_id.get(&call).copied() {
+                    self.rooms.seat(now, &mut self.slots, (slot, side), wish);
                 }
             }
             Command::Query { call } => {
@@ -426,6 +439,7 @@ impl Worker {
 
     fn close(&mut self, id: u64) {
         let Some(slot) = self.by_id.remove(&id) else { return };
+        self.rooms.leave(&mut self.slots, slot, None);
         let Some(mut call) = self.slots.get_mut(slot).and_then(Option::take) else { return };
         self.vacant.push(slot);
         let now = (self.clock)();

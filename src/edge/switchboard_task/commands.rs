@@ -35,13 +35,9 @@ impl SwitchboardTask {
             Command::Subscriptions => request.answer(Ok(self.subscriptions())),
             Command::Phones => request.answer(Ok(self.phones())),
             Command::PhoneShow { extension, with_secret } => {
-                let reply = self.phone_shown(&extension, with_secret);
-                request.answer(reply);
+                request.answer(self.phone_shown(&extension, with_secret));
             }
-            Command::PhoneClear { extension } => {
-                let reply = self.phone_cleared(&extension);
-                request.answer(reply);
-            }
+            Command::PhoneClear { extension } => request.answer(self.phone_cleared(&extension)),
             Command::PhoneProvision { extension, is_new, file } => {
                 self.phone_provision(&extension, (is_new, file.as_deref()), request);
             }
@@ -61,11 +57,13 @@ impl SwitchboardTask {
                 request.answer(reply);
             }
             Command::CallRecord { call, order } => self.call_record(call, order, request),
-            Command::Recordings(filter) => self.recordings(filter, request),
-            Command::RecordingDelete { call, reason } => {
-                self.recording_delete(call, reason, request);
+            Command::CallWatch { .. }
+            | Command::Rooms
+            | Command::RoomShow { .. }
+            | Command::RoomOrder { .. } => self.room_command(request),
+            Command::Recordings(_) | Command::RecordingDelete { .. } | Command::Audit { .. } => {
+                self.recording_command(request);
             }
-            Command::Audit { limit } => self.audit(limit, request),
             Command::CallHangup { call } => {
                 let is_live = self.calls.contains_key(&call);
                 if is_live {
@@ -273,12 +271,8 @@ impl SwitchboardTask {
         answers_itself: bool,
     ) -> Result<OriginateReply, CommandError> {
         let now = self.tools.clock.now();
-        match self.switchboard.originate(now, from, to, answers_itself, &mut self.out) {
-            Ok(call) => Ok(OriginateReply { call: call.to_string() }),
-            Err(OriginateError::NoSuchPhone) => Err(CommandError::NoSuchPhone(from.to_owned())),
-            Err(OriginateError::NotRegistered) => Err(CommandError::Refused(&cause::UNREACHABLE)),
-            Err(OriginateError::Refused) => Err(CommandError::Refused(&cause::LIMIT)),
-        }
+        let placed = self.switchboard.originate(now, from, to, answers_itself, &mut self.out);
+        placed_for(from, placed)
     }
 
     /// Reads the files on another thread; the outcome comes back to the loop.
@@ -430,6 +424,7 @@ impl SwitchboardTask {
                 row("publications", counts.publications as u64, None),
                 row("subscriptions", counts.subscriptions as u64, None),
                 row("lines of calls", counts.lines as u64, none_left),
+                row("calls in rooms", counts.in_rooms as u64, none_left),
                 row("files fetched by phones", fetched, None),
                 row("fetches refused", refused, None),
                 row("calls being identified", counts.stir as u64, None),
@@ -484,5 +479,18 @@ fn call_detail(view: &View) -> CallDetail {
         timeline: view.timeline.iter().map(TimelineRow::from).collect(),
         legs: view.legs.iter().map(LegRow::from).collect(),
         audio: view.hearing.as_ref().map(ToString::to_string),
+    }
+}
+
+/// What an operator is told of a call that was placed for a phone.
+pub(super) fn placed_for(
+    phone: &str,
+    placed: Result<CallId, OriginateError>,
+) -> Result<OriginateReply, CommandError> {
+    match placed {
+        Ok(call) => Ok(OriginateReply { call: call.to_string() }),
+        Err(OriginateError::NoSuchPhone) => Err(CommandError::NoSuchPhone(phone.to_owned())),
+        Err(OriginateError::NotRegistered) => Err(CommandError::Refused(&cause::UNREACHABLE)),
+        Err(OriginateError::Refused) => Err(CommandError::Refused(&cause::LIMIT)),
     }
 }

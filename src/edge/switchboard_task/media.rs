@@ -1,11 +1,25 @@
 //! What the media plane tells, in a call's words.
 
 use super::*;
-use crate::edge::media_io::{CallStats, LegStats, Side as MediaSide};
-use crate::switch::call::{Ports, Side, SideStats, SpeechInput};
+use crate::edge::media_io::{CallStats, LegStats, MediaHandle, Side as MediaSide};
+use crate::switch::call::{Ports, Side, SideStats, SpeechInput, Start, Visit, room_number};
 use crate::switch::cdr::sound::{Packets, Sound};
 
 impl SwitchboardTask {
+    /// The media thread of a new call: that of the room that it goes into or of the call that it listens to, since sounds are
+    /// mixed on one thread; else the one that has room.
+    pub(super) fn seat_for(&self, start: &Start) -> MediaHandle {
+        let media = &self.tools.media;
+        match start.plan.as_ref().ok().and_then(|plan| plan.visit.as_ref()) {
+            Some(Visit::Room(room)) => media.seated_in(room_number(&room.number)),
+            Some(Visit::Watch { call, .. }) => {
+                let seat = self.calls.get(call).and_then(|live| live.seat);
+                seat.map_or_else(|| media.seated(), |seat| media.seated_at(seat))
+            }
+            None => media.seated(),
+        }
+    }
+
     pub(super) fn media_event(&mut self, call: CallId, event: MediaEvent) {
         let ports = |(rtp, rtcp)| Ports { rtp, rtcp };
         let input = match event {
@@ -23,6 +37,10 @@ impl SwitchboardTask {
             MediaEvent::Pressed { side, key } => {
                 Input::Pressed { side: side_of(side), event: key.event, duration: key.duration }
             }
+            MediaEvent::Keyed { side, key } => {
+                Input::Keyed { side: side_of(side), event: key.event }
+            }
+            MediaEvent::Talking { side, is_on } => Input::Talking { side: side_of(side), is_on },
             MediaEvent::Played { side, token, end } => {
                 Input::Speech(SpeechInput::Played { side: side_of(side), token, end })
             }

@@ -2,8 +2,8 @@
 
 use super::commands::VIEW_TIMEOUT;
 use super::*;
-use crate::edge::command::CommandError;
 use crate::edge::command::recordings::{AuditRow, RecordingRow};
+use crate::edge::command::{Command, CommandError};
 use crate::edge::store::RecordingFilter;
 use crate::switch::recording::RecordOrder;
 
@@ -27,7 +27,19 @@ impl SwitchboardTask {
         });
     }
 
-    pub(super) fn recordings(&self, filter: RecordingFilter, request: CommandRequest) {
+    pub(super) fn recording_command(&self, request: CommandRequest) {
+        match request.command.clone() {
+            Command::Recordings(filter) => self.recordings(filter, request),
+            Command::RecordingDelete { call, reason } => {
+                self.recording_delete(call, reason, request);
+            }
+            Command::Audit { limit } => self.audit(limit, request),
+            // Nothing else comes here.
+            _ => request.answer::<()>(Err(CommandError::Internal("not about recordings"))),
+        }
+    }
+
+    fn recordings(&self, filter: RecordingFilter, request: CommandRequest) {
         let (store, folder) = (self.tools.store.clone(), self.tools.recorder.folder());
         tokio::task::spawn_blocking(move || {
             let rows = store.flush(VIEW_TIMEOUT).and_then(|()| store.recordings(&filter));
@@ -39,7 +51,7 @@ impl SwitchboardTask {
         });
     }
 
-    pub(super) fn recording_delete(&self, call: CallId, reason: String, request: CommandRequest) {
+    fn recording_delete(&self, call: CallId, reason: String, request: CommandRequest) {
         let recorder = self.tools.recorder.clone();
         tokio::task::spawn_blocking(move || {
             let result = recorder.delete(call, "operator", &reason);
@@ -47,7 +59,7 @@ impl SwitchboardTask {
         });
     }
 
-    pub(super) fn audit(&self, limit: usize, request: CommandRequest) {
+    fn audit(&self, limit: usize, request: CommandRequest) {
         let store = self.tools.store.clone();
         tokio::task::spawn_blocking(move || {
             let lines = store.flush(VIEW_TIMEOUT).and_then(|()| store.audit(limit));

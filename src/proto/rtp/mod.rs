@@ -16,6 +16,7 @@ pub mod rtcp;
 mod sequence;
 mod stats;
 pub mod telephone_event;
+mod voice;
 
 pub use clip::{CLIP_PACKET_MS, Clip};
 pub use converter::{Conversion, Converter, Digits};
@@ -29,6 +30,7 @@ pub use relay::{OutgoingStream, Relayed};
 pub use repacketiser::{Fate, Incoming, Repacketiser};
 pub use sequence::{Arrival, MAX_DROPOUT, MAX_MISORDER, MIN_SEQUENTIAL, Sequence};
 pub use stats::{Received, Reception, ReceptionTotals};
+pub use voice::{EAR_FRAME_MS, Ear, Speaker, Speech};
 
 /// Runs one hostile datagram through everything that reads one: for fuzzing.
 pub fn fuzz_rtp(datagram: &[u8]) {

@@ -13,6 +13,9 @@ impl Call {
     /// one, not which: people type PINs.
     pub(super) fn digit(&mut self, now: Instant, at: At, digit: Digit, out: &mut Vec<Output>) {
         let label = self.leg(at).map(|leg| leg.label.clone()).unwrap_or_default();
+        if self.key(now, digit.signal, out) {
+            return;
+        }
         let mut passed = Passed::No;
         if let Some(other) = self.across(at) {
             if self.dtmf_of(other).may_be_info() {

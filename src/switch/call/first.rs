@@ -106,6 +106,9 @@ impl Call {
             return self.fail(now, &cause::BAD_MEDIA_EXCHANGE, None, HungUpBy::System, out);
         }
         self.apply_media(At::A, out);
+        if self.stay.is_some() {
+            return self.visit(now, out);
+        }
         if self.groups.is_empty() {
             // Nobody is to be rung behind it: the operator wants to know whether it answers, and what is heard.
             self.test_deadline = Some(now + TEST_LISTENS);

@@ -99,6 +99,7 @@ impl Call {
         self.try_deadline = None;
         self.modifying = None;
         self.end_transfer(now, out);
+        self.leave_room(out);
         self.groups.clear();
         self.elsewhere.clear();
         self.linger_deadline = Some(now + self.timers().give_up() * 2 + LINGER_SLACK);

@@ -4,6 +4,18 @@ use super::*;
 use crate::switch::hearing::Facts;
 
 impl Call {
+    /// A line of the timeline about the leg on a side.
+    pub(super) fn note_of(
+        &mut self,
+        now: Instant,
+        side: Side,
+        what: &'static str,
+        text: impl Into<String>,
+    ) {
+        let leg = self.side_name(side);
+        self.note(now, &leg, what, text);
+    }
+
     /// Somebody has not been heard for some seconds.
     pub(super) fn unheard(
         &mut self,

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Handed, Replacement, SpeechInput};
+use super::{Handed, Replacement, RoomNews, SpeechInput, Visit};
 use crate::proto::sip::auth::client::Credentials;
 use crate::proto::sip::endpoint::{ClientKey, Failure, ServerKey};
 use crate::proto::sip::header::HeaderName;
@@ -102,6 +102,8 @@ pub struct Plan {
     pub groups: VecDeque<Vec<Target>>,
     /// What was matched, for the timeline.
     pub because: String,
+    /// Where it goes if nobody is rung.
+    pub visit: Option<Visit>,
 }
 
 impl Plan {
@@ -279,6 +281,31 @@ pub enum Input {
         order: RecordOrder,
         /// Who wants it, in words.
         by: String,
+    },
+    /// A side in a room pressed a key: it is for us.
+    Keyed {
+        /// Which side.
+        side: Side,
+        /// The key's event (RFC 4733 §3.2).
+        event: u8,
+    },
+    /// A side in a room talks, or not any more.
+    Talking {
+        /// Which side.
+        side: Side,
+        /// It does.
+        is_on: bool,
+    },
+    /// The rooms tell it something.
+    Room(RoomNews),
+    /// Another call wants to listen to this one, or listens no more.
+    Watched {
+        /// That call.
+        by: CallId,
+        /// Who it is.
+        who: String,
+        /// It wants to.
+        is_on: bool,
     },
     /// It is not recorded, or not any more.
     NotRecorded {

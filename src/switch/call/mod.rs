@@ -23,11 +23,13 @@ mod recording;
 mod redirect;
 mod refusal;
 mod replace;
+mod room;
 mod setup;
 mod show;
 mod speech;
 mod story;
 mod transfer;
+mod watch;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -51,14 +53,18 @@ use crate::switch::hearing::Hearing;
 use crate::switch::identity::Shown;
 use crate::switch::snapshot::Snapshot;
 
+use modify::Modifying;
+
 pub use input::{Incoming, Input, Origin, Plan, Ports, Side, SideStats, Start, Target};
 pub use leg::Leg;
 pub use lines::Line;
 pub use output::{Handed, Locate, MediaOp, Output, Phase, TapeOp, Why};
 pub use recording::Recording;
 pub use replace::Replacement;
+pub use room::{HeardBy, InRoom, RoomNews, RoomWish, Seat, Visit, room_number};
 pub use show::View;
 pub use speech::{SAYING_MAX, SpeechInput};
+pub use watch::WATCHERS_MAX;
 
 /// Lines of a call's timeline; later ones are counted, not kept.
 pub const TIMELINE_MAX: usize = 1000;
@@ -86,17 +92,6 @@ enum At {
     B(usize),
     /// A device of the phone that an operator's call rings first; the one that answers becomes leg a.
     First(usize),
-}
-
-/// A modification of one leg that waits for the other.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Modifying {
-    /// `from` made an offer; the other leg was offered the same.
-    Forwarded { from: At },
-    /// `from` asked for an offer; the other leg was asked for one.
-    Asked { from: At },
-    /// `from` was given the other leg's offer; its answer goes into the other leg's ACK.
-    AwaitingAck { from: At },
 }
 
 /// One call.
@@ -158,6 +153,10 @@ pub struct Call {
     /// The caller said that its call was answered on another device.
     is_answered_elsewhere: bool,
     is_service: bool,
+    /// It talks to us, or listens to another call.
+    stay: Option<room::Stay>,
+    /// The calls that listen to this one.
+    watchers: Vec<CallId>,
     is_emergency: bool,
     ring_deadline: Option<Instant>,
     try_deadline: Option<Instant>,
@@ -222,6 +221,8 @@ impl Call {
             told_q850: None,
             is_answered_elsewhere: false,
             is_service: start.is_service,
+            stay: None,
+            watchers: Vec::new(),
             is_emergency: start.is_emergency,
             ring_deadline: None,
             try_deadline: None,
@@ -288,13 +289,9 @@ impl Call {
                 }
                 self.fail(now, &crate::switch::cause::NO_MEDIA, None, HungUpBy::System, out);
             }
-            Input::Heard(side) => {
-                let leg = self.side_name(side);
-                self.note(now, &leg, "media.heard", "first audio");
-            }
+            Input::Heard(side) => self.note_of(now, side, "media.heard", "first audio"),
             Input::Latched(side, from) => {
-                let leg = self.side_name(side);
-                self.note(now, &leg, "media.latched", format!("audio comes from {from}"));
+                self.note_of(now, side, "media.latched", format!("audio comes from {from}"));
             }
             Input::DeadMedia(side, silence) => self.dead_media(now, side, silence, out),
             Input::Pressed { side, event, duration } => {
@@ -314,11 +311,18 @@ impl Call {
                     self.note(now, &label, "media.reported", text);
                 }
             }
+            Input::Keyed { side, event } => self.keyed(now, side, event, out),
+            Input::Talking { side, is_on } => self.talking(side, is_on, out),
+            Input::Room(news) => self.room_news(now, news, out),
+            Input::Watched { by, who, is_on } => self.watched(now, (by, &who, is_on), out),
             Input::Record { order, by } => self.record_ordered(now, order, &by, out),
             Input::NotRecorded { why, has_begun } => {
                 self.record_refused(now, (why, has_begun), out)
             }
-            Input::Speech(input) => self.speech(now, input, out),
+            Input::Speech(input) => {
+                self.speech(now, input, out);
+                self.said(now, out);
+            }
             Input::Noted { what, text } => self.note(now, "", what, text),
             Input::HangUp(cause, by) => self.fail(now, cause, None, by, out),
         }
@@ -336,6 +340,7 @@ impl Call {
             self.close_deadline,
             self.linger_deadline,
             self.test_deadline,
+            self.stay.as_ref().and_then(|stay| stay.deadline),
         ];
         sessions.chain(own.into_iter().flatten()).min()
     }
@@ -364,6 +369,9 @@ impl Call {
                 (&crate::switch::cause::TESTED, HungUpBy::Operator)
             };
             self.fail(now, cause, None, by, out);
+        }
+        if self.stay.as_mut().is_some_and(|stay| is_due(&mut stay.deadline)) {
+            self.stay_expired(now, out);
         }
         if is_due(&mut self.close_deadline) {
             self.media = Media::Closed;

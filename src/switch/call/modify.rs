@@ -6,6 +6,17 @@ use super::*;
 use crate::proto::sip::header::reason::Reasons;
 use crate::switch::cause;
 
+/// A modification of one leg that waits for the other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Modifying {
+    /// `from` made an offer; the other leg was offered the same.
+    Forwarded { from: At },
+    /// `from` asked for an offer; the other leg was asked for one.
+    Asked { from: At },
+    /// `from` was given the other leg's offer; its answer goes into the other leg's ACK.
+    AwaitingAck { from: At },
+}
+
 impl Call {
     /// A leg wants to modify its session.
     pub(super) fn offered(

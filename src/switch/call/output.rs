@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::{Leg, Line, Origin, Side};
+use super::{Leg, Line, Origin, RoomWish, Seat, Side};
 use crate::proto::sdp::StreamPlan;
 use crate::proto::sip::endpoint::{ClientKey, ServerKey};
 use crate::proto::sip::message::Packet;
@@ -47,6 +47,13 @@ pub enum MediaOp {
         side: Side,
         /// From now on, or not any more.
         is_on: bool,
+    },
+    /// A side is in a room with this place, or in none.
+    Room {
+        /// Which side.
+        side: Side,
+        /// Its place.
+        place: Option<Seat>,
     },
     /// Say something to these sides, each once and behind what it is told already. How it ended comes back for each of them as
     /// [`SpeechInput::Played`](super::SpeechInput::Played).
@@ -209,6 +216,17 @@ pub enum Output {
         /// Whom it gets; none if it cannot have anybody.
         handed: Option<Handed>,
     },
+    /// Of the rooms. Answered by [`Input::Room`](super::Input::Room).
+    Room(RoomWish),
+    /// The call that wanted to listen may, or may not.
+    Watched {
+        /// That call.
+        by: CallId,
+        /// It may.
+        is_allowed: bool,
+    },
+    /// Nobody can listen to this call any more.
+    WatchOver,
     /// For the media plane.
     Media(MediaOp),
     /// For the event stream.

@@ -40,6 +40,7 @@ impl Call {
             Ok(plan) => {
                 self.note(now, "", "route.matched", plan.because);
                 self.groups = plan.groups;
+                self.stay = plan.visit.map(room::Stay::new);
             }
             Err(cause) => return self.fail_and_settle(now, cause, out),
         }
@@ -145,23 +146,16 @@ impl Call {
         if self.is_service {
             return self.serve(now, out);
         }
+        if self.stay.is_some() {
+            return self.visit(now, out);
+        }
         self.ring_next_group(now, out);
     }
 
     /// A service code did what it does: the phone hears that by an answer, and is let go.
     fn serve(&mut self, now: Instant, out: &mut Vec<Output>) {
-        let (is_late, Some(at)) = (self.is_late, self.media_address(At::A)) else { return };
-        let Some(leg) = &mut self.a else { return };
-        let body = if is_late {
-            Ok(leg.negotiator.late_offer_to_peer(None, at))
-        } else {
-            leg.negotiator.answer_locally(at)
-        };
-        match body {
-            Ok(body) => {
-                self.on_session(now, At::A, out, |session, sip| {
-                    session.accept(now, Some(&body), sip)
-                });
+        match self.answer_caller(now, out) {
+            Ok(()) => {
                 self.apply_media(At::A, out);
                 self.test_deadline = Some(now + SERVED_FOR);
             }

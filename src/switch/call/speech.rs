@@ -53,7 +53,12 @@ impl Call {
         }
     }
 
-    fn say(
+    /// Is something being said to a side, or made for it?
+    pub(super) fn is_saying(&self, side: Side) -> bool {
+        self.speech.under_way.iter().any(|(of, _)| *of == side)
+    }
+
+    pub(super) fn say(
         &mut self,
         now: Instant,
         (sides, token): (Vec<Side>, u64),

@@ -43,6 +43,7 @@ impl Call {
             }
             _ => return,
         };
+        self.end_watch(out);
         self.winner = None;
         self.transfers += 1;
         let label = self.leg(At::B(by)).map(|leg| leg.label.clone()).unwrap_or_default();

@@ -19,6 +19,13 @@ pub enum Decision {
         /// What was matched.
         because: String,
     },
+    /// Into a room.
+    Room {
+        /// Its number.
+        number: String,
+        /// What was matched.
+        because: String,
+    },
     /// To trunks, in order.
     Trunks {
         /// Their names.
@@ -58,6 +65,12 @@ pub fn decide(
     }
     if let Some(own) = number(snapshot, None, dialled) {
         return Ok(own);
+    }
+    if snapshot.room(dialled).is_some() {
+        return Ok(Decision::Room {
+            number: dialled.to_owned(),
+            because: format!("room {dialled}"),
+        });
     }
     let Some((route, sent)) = route(snapshot, dialled) else { return Err(&cause::UNKNOWN_NUMBER) };
     let because = format!("route {} sends {sent} to {}", route.name, route.trunks.join(", "));
@@ -111,7 +124,10 @@ fn emergency_trunks(snapshot: &Snapshot) -> Vec<String> {
 /// admin chose it and not the caller: without a `country_code` that says otherwise it is the home country.
 #[must_use]
 pub fn class(snapshot: &Snapshot, dialled: &str) -> Option<Class> {
-    if snapshot.phone(dialled).is_some() || number(snapshot, None, dialled).is_some() {
+    if snapshot.phone(dialled).is_some()
+        || snapshot.room(dialled).is_some()
+        || number(snapshot, None, dialled).is_some()
+    {
         return None;
     }
     let (route, sent) = route(snapshot, dialled)?;
@@ -127,9 +143,11 @@ fn number(snapshot: &Snapshot, trunk: Option<&str>, dialled: &str) -> Option<Dec
     let found = snapshot.numbers.iter().find(|number| {
         trunk.is_none_or(|trunk| number.trunk == trunk) && canonical(&number.number) == wanted
     })?;
-    let Destination::Phone(extension) = &found.to;
     let because = format!("number {} of trunk {}", found.number, found.trunk);
-    Some(Decision::Phone { extension: extension.clone(), because })
+    Some(match &found.to {
+        Destination::Phone(extension) => Decision::Phone { extension: extension.clone(), because },
+        Destination::Room(number) => Decision::Room { number: number.clone(), because },
+    })
 }
 
 /// The digits of a number without its international prefix: `+86…` and `0086…` are the same.

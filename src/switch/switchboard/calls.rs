@@ -352,6 +352,14 @@ impl Switchboard {
                 self.fetch(call, &replaces, &by, bound, out)
             }
             call::Output::HandOver { to, handed } => self.hand_over(now, call, to, handed, out),
+            call::Output::Room(wish) if self.calls.contains_key(&call) => {
+                self.room_wish(now, call, wish, out);
+            }
+            call::Output::Room(_) => {}
+            call::Output::Watched { by, is_allowed } => {
+                self.watch_answered(call, (by, is_allowed), out);
+            }
+            call::Output::WatchOver => self.watch_over(call, out),
             call::Output::Done => self.forget(now, call, out),
             // Nothing here asks for digits yet.
             call::Output::Digit { .. } => {}
@@ -378,6 +386,8 @@ impl Switchboard {
     pub fn forget(&mut self, now: Instant, call: CallId, out: &mut Vec<Output>) {
         let Some(entry) = self.calls.remove(&call) else { return };
         self.lines_changed(now, call, Vec::new(), out);
+        self.leave_rooms(call, out);
+        self.watch_over(call, out);
         self.discharge(now, &entry.charges);
         self.forget_unsigned(call);
         for key in entry.dialogs {
@@ -447,6 +457,10 @@ pub(super) fn is_sips(request: &Message) -> bool {
 
 /// The targets that are reached under TLS: `sips` is not taken to where others can listen (RFC 5630 §5.3).
 pub(super) fn only_secure(mut plan: Plan) -> Result<Plan, &'static Cause> {
+    if plan.visit.is_some() {
+        // It goes no further than to us.
+        return Ok(plan);
+    }
     plan.retain(|target| target.dest.transport().is_secure());
     if plan.groups.is_empty() { Err(&cause::NOT_SECURE) } else { Ok(plan) }
 }

@@ -89,7 +89,7 @@ impl Switchboard {
             return Some(Err(OriginateError::NotRegistered));
         };
         let because = format!("a test of trunk {name}");
-        let plan = Ok(Plan { groups: VecDeque::new(), because });
+        let plan = Ok(Plan { groups: VecDeque::new(), because, visit: None });
         let media_bind = self.media_bind(target.media_ip, plan.as_ref());
         let call = self.new_call_id(now);
         let began = Began {

@@ -166,6 +166,10 @@ impl Switchboard {
         let plan = planned.plan;
         let plan = plan.and_then(|plan| if is_kept { calls::only_secure(plan) } else { Ok(plan) });
         let plan = plan.and_then(|plan| self.only_device(now, device, plan));
+        // A room is on a thread of its own choice, and a call that lives stays on its thread.
+        let is_room = |plan: &call::Plan| plan.visit.is_some();
+        let plan =
+            plan.and_then(|plan| if is_room(&plan) { Err(&cause::NO_WAY_IN) } else { Ok(plan) });
         to_call(call, call::Input::Located(plan), out);
     }
 

@@ -98,7 +98,9 @@ impl Switchboard {
         ) {
             Ok(Decision::Phone { extension, .. }) => extension,
             // No trunk is known to take messages.
-            Ok(Decision::Trunks { .. }) => return self.refuse(now, &asked, 404, &[], out),
+            Ok(Decision::Trunks { .. } | Decision::Room { .. }) => {
+                return self.refuse(now, &asked, 404, &[], out);
+            }
             Err(cause) => return self.refuse(now, &asked, cause.sip, &[], out),
         };
         if let Some(status) = self.is_too_much(sender) {

@@ -21,6 +21,7 @@ mod probes;
 mod publish;
 mod register;
 mod replaces;
+mod rooms;
 mod services;
 mod stir;
 mod strays;
@@ -51,6 +52,7 @@ use crate::switch::cdr::record::CallId;
 use crate::switch::guard::Guard;
 use crate::switch::health::Healths;
 use crate::switch::identity::Caller;
+use crate::switch::rooms::Rooms;
 use crate::switch::route::caps::{Meter, Whose};
 use crate::switch::services::PhoneServices;
 use crate::switch::snapshot::Snapshot;
@@ -60,6 +62,7 @@ pub use calls::OriginateError;
 pub use explain::{Explained, PlaceView};
 pub use gate::Load;
 pub use output::{Counts, Output};
+pub use rooms::{RoomRefused, RoomView};
 pub use stir::{CHECKED_MAX, SIGNATURE_TIME, SIGNED_MAX, VERDICT_TIME};
 pub use trunks::TrunkView;
 
@@ -103,6 +106,9 @@ pub struct Switchboard {
     authenticator: Authenticator,
     registrar: Registrar,
     subscriptions: Subscriptions,
+    rooms: Rooms,
+    /// Calls that listen, and to which.
+    watches: HashMap<CallId, CallId>,
     messages: messages::Messages,
     publications: publish::Publications,
     snapshot: Arc<Snapshot>,
@@ -171,6 +177,8 @@ impl Switchboard {
             no_secret: tokens.call_id(),
             guard: Guard::new(snapshot.guard.clone(), tokens.fork()),
             subscriptions: Subscriptions::new(tokens.fork(), user_agent.clone()),
+            rooms: Rooms::default(),
+            watches: HashMap::new(),
             messages: messages::Messages::default(),
             publications: publish::Publications::default(),
             meter: Meter::default(),
@@ -297,6 +305,7 @@ impl Switchboard {
             publications: self.publications.len(),
             subscriptions: self.subscriptions.len(),
             lines: self.subscriptions.lines(),
+            in_rooms: self.in_rooms(),
             stir: self.stir.waiting(),
             nonces: self.authenticator.remembered(),
             dropped: self.dropped,

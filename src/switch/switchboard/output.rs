@@ -90,6 +90,8 @@ pub struct Counts {
     pub subscriptions: usize,
     /// Calls or extensions that are noted as being on the line: none without a call.
     pub lines: usize,
+    /// Calls in rooms, and calls that listen to others: none without a call.
+    pub in_rooms: usize,
     /// INVITEs whose statement of who calls is being checked or signed.
     pub stir: usize,
     /// Nonces whose counts are remembered.

@@ -10,7 +10,7 @@ use crate::proto::sip::auth::client::{Account, Credentials};
 use crate::proto::sip::header::name_addr::NameAddr;
 use crate::proto::sip::transport::{Host, NextHop, Transport};
 use crate::proto::sip::uri::{Uri, escape_user};
-use crate::switch::call::{Plan, Target};
+use crate::switch::call::{Plan, Target, Visit};
 use crate::switch::cause::{self, Cause};
 use crate::switch::identity;
 use crate::switch::route::{self, Decision, decide};
@@ -31,7 +31,7 @@ impl Switchboard {
                 if group.is_empty() {
                     return Err(&cause::UNREACHABLE);
                 }
-                Ok(Plan { groups: VecDeque::from([group]), because })
+                Ok(Plan { groups: VecDeque::from([group]), because, visit: None })
             }
             Decision::Trunks { trunks, number, because } => {
                 let snapshot = Arc::clone(&self.snapshot);
@@ -46,7 +46,12 @@ impl Switchboard {
                 if groups.is_empty() {
                     return Err(&cause::NO_TRUNK);
                 }
-                Ok(Plan { groups, because })
+                Ok(Plan { groups, because, visit: None })
+            }
+            Decision::Room { number, because } => {
+                let room = self.snapshot.room(&number).ok_or(&cause::UNKNOWN_NUMBER)?;
+                let visit = Some(Visit::Room(Arc::clone(room)));
+                Ok(Plan { groups: VecDeque::new(), because, visit })
             }
         }
     }

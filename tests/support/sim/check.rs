@@ -60,6 +60,7 @@ impl World {
             "transactions"
         );
         assert_eq!((counts.messages, counts.lines), (0, 0), "messages and lines");
+        assert_eq!(counts.in_rooms, 0, "calls in rooms");
         assert_eq!(counts.stir, 0, "statements of who calls");
         assert!(self.media.open.is_empty(), "open ports: {:?}", self.media.open);
         assert_eq!(self.records.len(), self.begun.len(), "one record for each call");

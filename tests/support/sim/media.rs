@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tandem::proto::audio::Codec;
 use tandem::proto::sdp::{Format, StreamPlan};
-use tandem::switch::call::{Input, MediaOp, Ports, Side, SideStats, TapeOp};
+use tandem::switch::call::{Input, MediaOp, Ports, Seat, Side, SideStats, TapeOp};
 use tandem::switch::cdr::record::CallId;
 use tandem::switch::speech::Say;
 
@@ -93,6 +93,10 @@ pub struct MediaPlane {
     pub refuses_tapes: bool,
     /// Digits that are to be in the stream of a side.
     pub keys: Vec<(Side, u8, Duration)>,
+    /// Sides that are in rooms.
+    pub rooms: BTreeMap<(CallId, Side), Seat>,
+    /// The calls that were told something, and in which words.
+    pub told: Vec<(CallId, String)>,
     /// What the relay will have counted for each call; nothing if not said.
     pub figures: BTreeMap<CallId, Box<[SideStats; 2]>>,
 }
@@ -136,6 +140,7 @@ impl MediaPlane {
             }
             MediaOp::Say { sides, token, say } => {
                 assert!(self.open.contains_key(&call), "{call} is told something without ports");
+                self.told.push((call, say.what.words()));
                 self.said.push((sides, token, say));
                 None
             }
@@ -149,8 +154,17 @@ impl MediaPlane {
                 (matches!(op, TapeOp::Begin { .. }) && self.refuses_tapes)
                     .then_some(Input::NotRecorded { why: "the disk is full", has_begun: false })
             }
+            MediaOp::Room { side, place } => {
+                assert!(self.open.contains_key(&call), "{call} is in a room without ports");
+                match place {
+                    Some(place) => self.rooms.insert((call, side), place),
+                    None => self.rooms.remove(&(call, side)),
+                };
+                None
+            }
             // The plane watches; a test says itself when a side is dead.
             MediaOp::Close => {
+                self.rooms.retain(|(own, _), _| *own != call);
                 self.open.remove(&call).expect("ports that are not open were closed");
                 Some(Input::MediaClosed(self.figures.remove(&call).unwrap_or_default()))
             }

@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::proto::audio::Encoder;
 use crate::proto::rtp::Ssrc;
+use crate::proto::rtp::packet::HEADER_LEN;
 
 /// What the peer got.
 #[derive(Default)]
@@ -314,7 +316,7 @@ proptest! {
                 bench.converter.speech(Bench::at(millis), &header, &payload);
             }
             bench.play(millis);
-            prop_assert!(bench.converter.waiting.len() < 48_000);
+            prop_assert!(bench.converter.speaker.waiting() < 48_000);
         }
         bench.play(millis + 10_000);
         for pair in bench.peer.packets.windows(2) {
