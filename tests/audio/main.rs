@@ -12,6 +12,7 @@ mod measure;
 
 mod codecs;
 mod concealment;
+mod digit_runs;
 mod dtmf;
 mod g711;
 mod g722;

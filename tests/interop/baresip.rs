@@ -303,3 +303,37 @@ fn row_154_a_baresip_client_that_encrypts_talks_to_any_other() {
         assert_eq!(suites(&daemon), expected, "{caller} {called}");
     }
 }
+
+/// Three real clients in a room, each of which hears the two others: in G.711 and in G.722, which is mixed at 16 kHz.
+#[test]
+fn three_baresip_clients_talk_in_a_room() {
+    let third = ("1003", "plover-Q2w8e-elm");
+    let phone = format!("[[phone]]\nextension = \"{}\"\nsecret = \"{}\"\n", third.0, third.1);
+    let room = "[[room]]\nnumber = \"800\"\n";
+    let daemon = Daemon::start(programs(), &[("phones.toml", &phone), ("rooms.toml", room)]);
+    let way = Way { settings: "module g722.so\n", ..Way::plain(daemon.port) };
+    let dial = format!("/dial sip:800@127.0.0.1:{}", daemon.port);
+    let voices = [(SECRETS[0], 440.0, "pcmu"), (SECRETS[1], 660.0, "pcma"), (third, 880.0, "g722")];
+    let mut clients = voices.map(|(who, frequency, codec)| {
+        let account = format!("answermode=manual;audio_codecs={codec}/8000");
+        start_by(&way, &daemon, who, (frequency, 14), &account, Some(&dial))
+    });
+    daemon.wait_for("three are in the room", |daemon| daemon.ask(&["rooms"])[0]["members"] == 3);
+    for client in &mut clients {
+        client.child.wait().unwrap();
+    }
+    let records = daemon.wait_for_records(3);
+    assert!(records.iter().all(|record| record["cause"] == "normal"), "{records:?}");
+    for (client, (who, own, _)) in clients.iter().zip(voices) {
+        let heard = client.heard();
+        // All three were there in the middle of it.
+        let middle = heard.len() / 2;
+        let middle = &heard[middle.saturating_sub(4_000)..(middle + 4_000).min(heard.len())];
+        for (_, frequency, _) in voices {
+            let purity = tone::purity(middle, frequency);
+            let is_right = if frequency == own { purity < 0.05 } else { purity > 0.3 };
+            assert!(is_right, "{}: {frequency} Hz: {purity}", who.0);
+        }
+    }
+    daemon.assert_healthy();
+}

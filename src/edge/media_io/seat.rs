@@ -9,7 +9,7 @@ use crate::edge::recording::Tap;
 use crate::proto::audio::{Codec, DtmfDetector, Heard, Level};
 use crate::proto::rtp::telephone_event::{Received, Receiver};
 use crate::proto::rtp::{
-    Carried, Conversion, EAR_FRAME_MS, Ear, Header, Speaker, Speech, payload_of,
+    Carried, Conversion, EAR_FRAME_MS, Ear, Header, Speaker, Speech, Taken, payload_of,
 };
 use crate::proto::time::Instant;
 
@@ -120,16 +120,19 @@ impl Seat {
 
     /// Takes the next frame of its source.
     fn frame(&mut self, now: Instant, hears_tones: bool) -> News {
-        let is_there = self.ear.take(now, &mut self.voice);
+        let taken = self.ear.take(now, &mut self.voice);
         if let Some((_, receiver)) = &mut self.receiver {
             let mut heard = Vec::new();
             receiver.handle_timeout(now, &mut heard);
             self.pressed(&heard);
         }
         if hears_tones {
-            self.listen_for_tones();
+            self.listen_for_tones(taken);
         }
-        let level = if is_there { Level::of(&self.voice).minus_dbov() } else { u8::MAX };
+        let level = match taken {
+            Taken::Silence => u8::MAX,
+            Taken::Sound | Taken::MadeUp => Level::of(&self.voice).minus_dbov(),
+        };
         self.quiet_frames =
             if level <= NOISE_DBOV { 0 } else { self.quiet_frames.saturating_add(1) };
         let is_loud = level <= SPEECH_DBOV && !self.part.is_muted && !self.is_tone;
@@ -155,9 +158,12 @@ impl Seat {
         Some(self.is_talking)
     }
 
-    fn listen_for_tones(&mut self) {
+    fn listen_for_tones(&mut self, taken: Taken) {
         let rate = self.ear.rate();
         let detector = self.detector.get_or_insert_with(|| DtmfDetector::new(rate));
+        if taken == Taken::MadeUp {
+            return detector.skip(self.voice.len());
+        }
         let mut heard = Vec::new();
         detector.listen(&self.voice, &mut heard);
         for one in heard {

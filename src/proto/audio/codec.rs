@@ -225,9 +225,14 @@ impl Decoder {
     pub fn conceal(&mut self, samples: usize, out: &mut Vec<i16>) {
         let samples = samples.min(SAMPLES_MAX);
         match &mut self.kind {
-            Decoding::G711(_, concealment)
-            | Decoding::G722(_, concealment)
-            | Decoding::L16(_, concealment) => concealment.conceal(samples, out),
+            Decoding::G711(_, concealment) | Decoding::L16(_, concealment) => {
+                concealment.conceal(samples, out);
+            }
+            Decoding::G722(decoder, concealment) => {
+                let begin = out.len();
+                concealment.conceal(samples, out);
+                decoder.follow(out.get(begin..).unwrap_or_default());
+            }
             Decoding::Opus(decoder) => decoder.conceal(samples, out),
         }
     }

@@ -32,6 +32,9 @@ const SHARE: f32 = 0.68;
 /// How far the power of a tone may move from one block to the next: 6 dB. A voice's does.
 const STEADY: f32 = 4.0;
 
+/// Blocks after a loss that say nothing where they do not have the digit: decoders with a memory need as long to be right again.
+const SPOILT: u8 = 4;
+
 /// What was heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
@@ -60,6 +63,8 @@ pub struct DtmfDetector {
     /// How many blocks in a row had it, and how many since were without the digit.
     hits: u8,
     misses: u8,
+    /// Blocks that may still be spoilt by what was lost before them.
+    spoilt: u8,
     /// The digit that is under way, and how many half blocks it has lasted.
     current: Option<(u8, u64)>,
 }
@@ -72,7 +77,7 @@ impl DtmfDetector {
         let bank = Bank::new(rate);
         let behind = Bank { at: block / 2, ..bank };
         let banks = [bank, behind];
-        Self { banks, block, last: None, hits: 0, misses: 0, current: None }
+        Self { banks, block, last: None, hits: 0, misses: 0, spoilt: 0, current: None }
     }
 
     /// Listens to samples and appends what is heard.
@@ -90,7 +95,29 @@ impl DtmfDetector {
         }
     }
 
+    /// So many samples were lost, and what is played in their place says nothing: a digit that is under way goes on, and one
+    /// that is about to be believed is neither nearer nor further.
+    pub fn skip(&mut self, samples: usize) {
+        self.spoilt = SPOILT;
+        for (index, bank) in self.banks.iter_mut().enumerate() {
+            bank.begin_anew(if index == 0 { 0 } else { self.block / 2 });
+        }
+        if let Some((_, blocks)) = &mut self.current {
+            *blocks += samples as u64 / u64::from(self.block / 2);
+        }
+    }
+
     fn follow(&mut self, heard: Option<(u8, f32)>, out: &mut Vec<Heard>) {
+        if self.spoilt > 0 {
+            self.spoilt -= 1;
+            if heard.is_none() {
+                // It tells of the loss, and of no digit.
+                if let Some((_, blocks)) = &mut self.current {
+                    *blocks += 1;
+                }
+                return;
+            }
+        }
         let is_steady = match (heard, self.last) {
             (Some((event, power)), Some((last, before))) => {
                 event == last && power < before * STEADY && before < power * STEADY
@@ -156,6 +183,13 @@ impl Bank {
             filter.push(value);
         }
         self.at += 1;
+    }
+
+    fn begin_anew(&mut self, at: u32) {
+        for filter in &mut self.filters {
+            (filter.newest, filter.before) = (0.0, 0.0);
+        }
+        (self.at, self.energy) = (at, 0.0);
     }
 
     /// What the block had: an event and its power.

@@ -59,6 +59,8 @@ pub(super) struct Decoder {
     high: Band,
     sum: [i32; 12],
     difference: [i32; 12],
+    /// The last pairs that were played, the newest at the end.
+    played: [[i16; 2]; 12],
 }
 
 impl Encoder {
@@ -88,12 +90,42 @@ impl Encoder {
 impl Decoder {
     pub(super) fn new() -> Self {
         let (sum, difference) = ([0; 12], [0; 12]);
-        Self { low: Band::new(LOW_STEP), high: Band::new(HIGH_STEP), sum, difference }
+        let played = [[0; 2]; 12];
+        Self { low: Band::new(LOW_STEP), high: Band::new(HIGH_STEP), sum, difference, played }
     }
 
     /// Appends two samples for each byte.
     pub(super) fn decode(&mut self, payload: &[u8], out: &mut Vec<i16>) {
         out.extend(payload.iter().flat_map(|code| self.pair(usize::from(*code))));
+        self.keep(out);
+    }
+
+    /// Takes what is played in the place of a packet that was lost: both bands go on as if it had been sent, so that the next
+    /// packet finds them about where its sender's are. Left where they were, they would be wrong for long.
+    pub(super) fn follow(&mut self, samples: &[i16]) {
+        let (mut even, mut odd) = ([0; 12], [0; 12]);
+        for [first, second] in self.played {
+            push(&mut even, i32::from(first));
+            push(&mut odd, i32::from(second));
+        }
+        let (pairs, _) = samples.as_chunks::<2>();
+        for [first, second] in pairs {
+            push(&mut even, i32::from(*first));
+            push(&mut odd, i32::from(*second));
+            let (up, down) = (forward(&even), backward(&odd));
+            let low = self.low.code_low((down + up) >> 14);
+            let high = self.high.code_high((down - up) >> 14);
+            self.pair(high << 6 | low);
+        }
+        self.keep(samples);
+    }
+
+    fn keep(&mut self, samples: &[i16]) {
+        let (pairs, _) = samples.as_chunks::<2>();
+        for pair in pairs.iter().rev().take(self.played.len()).rev() {
+            self.played.copy_within(1.., 0);
+            self.played[self.played.len() - 1] = *pair;
+        }
     }
 
     fn pair(&mut self, code: usize) -> [i16; 2] {

@@ -30,7 +30,7 @@ pub use relay::{OutgoingStream, Relayed};
 pub use repacketiser::{Fate, Incoming, Repacketiser};
 pub use sequence::{Arrival, MAX_DROPOUT, MAX_MISORDER, MIN_SEQUENTIAL, Sequence};
 pub use stats::{Received, Reception, ReceptionTotals};
-pub use voice::{EAR_FRAME_MS, Ear, Speaker, Speech};
+pub use voice::{EAR_FRAME_MS, Ear, Speaker, Speech, Taken};
 
 /// Runs one hostile datagram through everything that reads one: for fuzzing.
 pub fn fuzz_rtp(datagram: &[u8]) {

@@ -1,5 +1,7 @@
 //! One source as a steady stream of samples, for a mixer with a clock of its own.
 
+use std::collections::VecDeque;
+
 use super::Listener;
 use crate::proto::audio::{AudioError, Codec, Resampler};
 use crate::proto::rtp::jitter_buffer::Delay;
@@ -18,6 +20,17 @@ const WAITING_MAX: usize = 6;
 /// The part of a frame over which what is left out is faded: 2.5 ms.
 const FADE_PART: usize = 8;
 
+/// What a frame is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Taken {
+    /// What came.
+    Sound,
+    /// What would have come: a good part of it was lost, or is late.
+    MadeUp,
+    /// Nobody sent anything.
+    Silence,
+}
+
 /// Hears one source, whatever codec it speaks, at the rate that the mixer wants.
 ///
 /// The jitter buffer lets packets out when they are to be played, the mixer asks when its own clock says so. Between the two
@@ -28,6 +41,8 @@ pub struct Ear {
     listener: Option<(Listener, Resampler)>,
     /// Samples at the mixer's rate.
     waiting: Vec<i16>,
+    /// Which of them came, and which are made up: how many of each in a row.
+    made_up: VecDeque<(usize, bool)>,
     /// Somebody speaks, as far as frames were there.
     is_talking: bool,
     late_frames: u32,
@@ -44,6 +59,7 @@ impl Ear {
             rate,
             listener: None,
             waiting: Vec::new(),
+            made_up: VecDeque::new(),
             is_talking: false,
             late_frames: 0,
             least_left: usize::MAX,
@@ -96,8 +112,8 @@ impl Ear {
         usize::try_from(self.rate * EAR_FRAME_MS / 1_000).unwrap_or_default()
     }
 
-    /// Gives the next frame, in place of what is in `out`. `false` if it is silence that nobody sent.
-    pub fn take(&mut self, now: Instant, out: &mut Vec<i16>) -> bool {
+    /// Gives the next frame, in place of what is in `out`.
+    pub fn take(&mut self, now: Instant, out: &mut Vec<i16>) -> Taken {
         out.clear();
         let frame = self.frame();
         self.fill(now);
@@ -108,36 +124,68 @@ impl Ear {
             // What is there waits for the rest of its frame.
             out.resize(frame, 0);
             self.is_talking = false;
-            return false;
+            return Taken::Silence;
         }
         if !std::mem::replace(&mut self.is_talking, true) {
             (self.least_left, self.watched) = (usize::MAX, 0);
         }
-        out.extend(self.waiting.drain(..frame));
+        let made_up = self.drain(frame, Some(out));
         self.shrink(frame);
-        true
+        if made_up * 4 > frame { Taken::MadeUp } else { Taken::Sound }
+    }
+
+    /// Takes samples out, and says how many of them were made up.
+    fn drain(&mut self, count: usize, out: Option<&mut Vec<i16>>) -> usize {
+        let count = count.min(self.waiting.len());
+        let taken = self.waiting.drain(..count);
+        if let Some(out) = out {
+            out.extend(taken);
+        }
+        let (mut left, mut made_up) = (count, 0);
+        while left > 0
+            && let Some((run, is_made_up)) = self.made_up.front_mut()
+        {
+            let part = left.min(*run);
+            made_up += if *is_made_up { part } else { 0 };
+            (*run, left) = (*run - part, left - part);
+            if *run == 0 {
+                self.made_up.pop_front();
+            }
+        }
+        made_up
+    }
+
+    /// Counts what has been added to the samples that wait.
+    fn added(&mut self, before: usize, is_made_up: bool) {
+        let count = self.waiting.len().saturating_sub(before);
+        match self.made_up.back_mut() {
+            Some((run, known)) if *known == is_made_up => *run += count,
+            _ if count > 0 => self.made_up.push_back((count, is_made_up)),
+            _ => {}
+        }
     }
 
     /// Decodes all that is due.
     fn fill(&mut self, now: Instant) {
-        let Some((listener, resampler)) = &mut self.listener else { return };
-        let mut came = false;
-        while let Some(piece) = listener.next(now) {
-            came = true;
+        loop {
+            let before = self.waiting.len();
+            let Some((listener, resampler)) = &mut self.listener else { return };
+            let Some(piece) = listener.next(now) else { break };
+            let is_made_up = piece.is_made_up;
             resampler.process(piece.samples, &mut self.waiting);
-        }
-        if came {
             self.late_frames = 0;
+            self.added(before, is_made_up);
         }
         let most = WAITING_MAX * usize::try_from(self.rate * EAR_FRAME_MS / 1_000).unwrap_or(1);
         let excess = self.waiting.len().saturating_sub(most);
         if excess > 0 {
-            self.waiting.drain(..excess);
+            self.drain(excess, None);
         }
     }
 
     /// A frame is missing in the middle of speech: it is made up for, and what comes waits one frame longer from now on.
     fn make_up(&mut self, frame: usize) {
+        let before = self.waiting.len();
         let Some((listener, resampler)) = &mut self.listener else { return };
         if self.late_frames >= CONCEALED_MAX {
             return;
@@ -149,6 +197,7 @@ impl Ear {
         // A resampler begins with less than it was given.
         let missing = frame.saturating_sub(self.waiting.len());
         self.waiting.extend(std::iter::repeat_n(0, missing));
+        self.added(before, true);
     }
 
     /// Leaves out a frame that waited all the time.
@@ -176,7 +225,7 @@ impl Ear {
                 *place = blended;
             }
         }
-        self.waiting.drain(..frame);
+        self.drain(frame, None);
     }
 
     /// Samples that wait.

@@ -23,6 +23,8 @@ pub(in crate::proto::rtp) struct Piece<'a> {
     pub(in crate::proto::rtp) samples: &'a [i16],
     /// The source was silent before it.
     pub(in crate::proto::rtp) begins_anew: bool,
+    /// It did not come, and is made up.
+    pub(in crate::proto::rtp) is_made_up: bool,
 }
 
 impl Listener {
@@ -52,13 +54,14 @@ impl Listener {
         self.decoded.clear();
         let rates = (self.codec.sample_rate(), self.codec.clock_rate());
         let Self { buffer, decoder, decoded, expected, .. } = self;
-        let mut begins_anew = false;
+        let (mut begins_anew, mut is_made_up) = (false, false);
         match buffer.pop(now)? {
             Play::Packet { header, payload } => {
                 begins_anew = expected.is_some_and(|at| is_silence(at, header.timestamp, rates.1));
                 if decoder.decode(payload, decoded).is_err() {
                     let length = expected.map_or(0, |at| header.timestamp.wrapping_sub(at));
                     decoder.conceal(samples(length, rates), decoded);
+                    is_made_up = true;
                 }
                 let length = ticks(decoded.len(), rates);
                 *expected = Some(header.timestamp.wrapping_add(length));
@@ -69,11 +72,12 @@ impl Listener {
                     next.is_some_and(|(_, payload)| decoder.recover(payload, length, decoded));
                 if !is_recovered {
                     decoder.conceal(length, decoded);
+                    is_made_up = true;
                 }
                 *expected = expected.map(|at| at.wrapping_add(ticks));
             }
         }
-        Some(Piece { samples: &self.decoded, begins_anew })
+        Some(Piece { samples: &self.decoded, begins_anew, is_made_up })
     }
 
     /// Takes a packet, or with an empty payload the number of one that is no speech.

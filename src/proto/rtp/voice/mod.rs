@@ -5,7 +5,7 @@ mod ear;
 mod listener;
 mod speaker;
 
-pub use ear::{EAR_FRAME_MS, Ear};
+pub use ear::{EAR_FRAME_MS, Ear, Taken};
 pub(super) use listener::Listener;
 pub use speaker::{Speaker, Speech};
 
