@@ -18,6 +18,7 @@ use tandem::proto::time::Instant;
 mod keys;
 mod protected;
 mod reports;
+mod webrtc;
 
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const PATIENCE: Duration = Duration::from_secs(5);

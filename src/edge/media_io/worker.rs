@@ -10,13 +10,14 @@ use std::{io, mem};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
-use super::call::{Call, Leg, Side, Tally, is_multiplexed};
+use super::call::{Call, Leg, LegPlan, Side, Tally, is_multiplexed};
 use super::event::{MediaEvent, OpenFailure, Outbox};
 use super::mailbox::{Command, Inbox};
 use super::plane::{MediaClock, MediaConfig, WorkerCounters};
 use super::port_pool::{PortPair, PortPool, Random};
 use super::socket::SocketPair;
 use super::stock::{ADDRESSES_MAX, FREE_MIN, Stock};
+use crate::proto::nat::{Kind, demultiplex};
 use crate::proto::time::Instant;
 
 /// The longest datagram that is relayed; audio is far shorter.
@@ -161,7 +162,14 @@ impl Worker {
         let socket: &UdpSocket = if is_rtcp { &sockets.rtcp } else { &sockets.rtp };
         let Ok((length, source)) = socket.recv_from(buffer) else { return };
         let Some(packet) = buffer.get_mut(..length) else { return };
-        if is_rtcp || is_multiplexed(packet) {
+        let kind = demultiplex(packet);
+        if kind == Kind::Stun || kind == Kind::Dtls {
+            let what = (&*packet, kind, is_rtcp);
+            call.keying(now, side, source, what, &mut self.outbox, &mut self.tally);
+            if let Some(at) = call.new_wake(side) {
+                self.wakes.push(Reverse((at, slot, side)));
+            }
+        } else if is_rtcp || is_multiplexed(packet) {
             call.rtcp(now, side, source, packet, &self.cname);
         } else {
             call.rtp(now, side, source, packet, &mut self.outbox, &mut self.tally);
@@ -183,6 +191,7 @@ impl Worker {
                 continue;
             };
             call.wake(now, side);
+            call.go_on_keying(now, side, &mut self.outbox);
             if let Some(at) = call.new_wake(side) {
                 self.wakes.push(Reverse((at, slot, side)));
             }
@@ -247,11 +256,7 @@ impl Worker {
                 }
                 self.expect_more(&[a_ip, b_ip]);
             }
-            Command::SetLeg { call, side, plan } => {
-                if let Some(call) = self.call(call) {
-                    call.set_leg(now, side, *plan);
-                }
-            }
+            Command::SetLeg { call, side, plan } => self.set_leg(now, (call, side), *plan),
             Command::SetDeadAfter { call, limits } => {
                 if let Some(call) = self.call(call) {
                     call.set_dead_after(now, limits);
@@ -276,6 +281,17 @@ impl Worker {
                     self.outbox.send(call, MediaEvent::Stats(Box::new(stats)));
                 }
             }
+        }
+    }
+
+    /// Changes what a side may send and receive, and begins the handshake that this waits for.
+    fn set_leg(&mut self, now: Instant, (call, side): (u64, Side), plan: LegPlan) {
+        let Some(slot) = self.by_id.get(&call).copied() else { return };
+        let Some(call) = self.slots.get_mut(slot).and_then(Option::as_deref_mut) else { return };
+        call.set_leg(now, side, plan);
+        call.go_on_keying(now, side, &mut self.outbox);
+        if let Some(at) = call.new_wake(side) {
+            self.wakes.push(Reverse((at, slot, side)));
         }
     }
 

@@ -292,6 +292,8 @@ impl Call {
                 let leg = self.side_name(side);
                 self.note(now, &leg, "media.latched", format!("audio comes from {from}"));
             }
+            Input::Keyed { number, keys } => self.keyed(number, &keys),
+            Input::NotKeyed(side, why) => self.not_keyed(now, side, why, out),
             Input::DeadMedia(side, silence) => self.dead_media(now, side, silence, out),
             Input::Pressed { side, event, duration } => {
                 self.pressed(now, side, event, duration, out)
