@@ -47,6 +47,8 @@ impl MediaForm {
 pub(super) struct Web {
     /// Our first offer has all of it.
     is_offered: bool,
+    /// That was not ordered, but taken for what such a peer wants.
+    is_guessed: bool,
     /// Of our certificate.
     fingerprint: Fingerprint,
     /// Names and passwords are drawn from it; its `Debug` shows none.
@@ -76,6 +78,7 @@ impl Negotiator {
     ) {
         self.web = (form != MediaForm::Plain).then(|| Web {
             is_offered: is_browser || form == MediaForm::Webrtc,
+            is_guessed: form == MediaForm::Auto,
             fingerprint,
             tokens: Tokens::new(seed),
             is_restart_due: false,
@@ -97,8 +100,24 @@ impl Negotiator {
         self.web.is_some() && self.policy() != SrtpPolicy::Off
     }
 
+    /// Makes our first offer, which was refused, one as any other peer gets; `false` if it was one, or has to stay as it is.
+    pub(super) fn give_up_webrtc(&mut self, section: &mut Media) -> bool {
+        let is_first = self.agreed.is_none();
+        let Some(web) = self.web.as_mut().filter(|web| is_first && web.is_guessed) else {
+            return false;
+        };
+        if !std::mem::take(&mut web.is_offered) {
+            return false;
+        }
+        let (crypto, proto) = self.offering_lines(false);
+        (section.crypto, section.proto) = (crypto, proto.into());
+        section.others.retain(|line| !is_transport(line) && line.attribute("mid").is_none());
+        true
+    }
+
     /// Whether an offer of ours has DTLS: what was agreed on stays.
-    pub(super) fn offers_dtls(&self) -> bool {
+    #[must_use]
+    pub fn offers_dtls(&self) -> bool {
         let is_offered = self.web.as_ref().is_some_and(|web| web.is_offered);
         self.speaks_dtls()
             && match &self.agreed {

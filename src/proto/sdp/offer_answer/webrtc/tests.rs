@@ -209,6 +209,27 @@ fn row_155_a_browser_is_offered_what_it_needs() {
     }
 }
 
+/// A client over a WebSocket that is no browser refuses our offer: it is asked once more, as any other phone. Who is
+/// ordered to have it so is not.
+#[test]
+fn row_155_who_is_no_browser_is_asked_plainly() {
+    for (form, is_asked) in [(MediaForm::Auto, true), (MediaForm::Webrtc, false)] {
+        let mut near = leg(form, true);
+        near.offer_to_peer(None, AT);
+        let again = near.offer_more(AT);
+        assert_eq!(again.is_some(), is_asked, "{form:?}");
+        let Some(again) = again else { continue };
+        let text = String::from_utf8_lossy(&again);
+        assert!(text.contains("m=audio 30000 RTP/AVP "), "{text}");
+        for word in ["ice", "fingerprint", "setup", "mid", "BUNDLE", "mux"] {
+            assert!(!text.contains(word), "{word}: {text}");
+        }
+        near.answer_from_peer(&plain("m=audio 4000 RTP/AVP 0\r\n")).unwrap();
+        assert_eq!(near.plan().protection, Protection::Clear);
+        assert!(near.offer_more(AT).is_none());
+    }
+}
+
 /// Row 157: a lite peer is taken at its word; ICE goes with keys in the description, or without any, as well.
 #[test]
 fn row_157_ice_stands_by_itself() {
