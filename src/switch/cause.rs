@@ -121,6 +121,8 @@ catalogue! {
     SRTP_REQUIRED = "srtp_required", 488, 88, Network, false, "audio must be encrypted, and a side has it in the clear";
     /// A peer wants encrypted audio of a kind that is not spoken here, or that it is not to have.
     SRTP_UNUSABLE = "srtp_unusable", 488, 88, Network, false, "a side has encrypted audio that cannot be had here";
+    /// The keys of encrypted audio could not be agreed on by DTLS, or not with who was to have them.
+    DTLS_FAILED = "dtls_failed", 488, 88, Network, false, "the keys of a side's audio could not be agreed on";
     /// The far end answered 5xx.
     PEER_ERROR = "peer_error", 502, 41, Network, true, "the far end failed";
     /// The far end is overloaded (503).

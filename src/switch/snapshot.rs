@@ -13,12 +13,13 @@ use std::time::Duration;
 use regex::Regex;
 
 use crate::proto::network::Network;
-pub use crate::proto::sdp::SrtpPolicy;
+pub use crate::proto::sdp::{MediaForm, SrtpPolicy};
 use crate::proto::sip::auth::digest::Algorithm;
 use crate::proto::sip::locals::private_networks;
 use crate::proto::sip::session::Refreshing;
 pub use crate::proto::sip::session::Reliable;
 pub use crate::proto::sip::transport::Transport;
+use crate::proto::srtp::Fingerprint;
 use crate::switch::call::Origin;
 pub use crate::switch::device::{Device, ProvisioningSettings};
 pub use crate::switch::dtmf::Dtmf;
@@ -163,6 +164,8 @@ pub struct MediaSettings {
     pub converts: bool,
     /// The file that who is on hold hears.
     pub hold_music: Option<String>,
+    /// Of the certificate that we show in DTLS; without one nobody is offered any, nor ICE.
+    pub fingerprint: Option<Fingerprint>,
 }
 
 impl Default for MediaSettings {
@@ -174,6 +177,7 @@ impl Default for MediaSettings {
             dead_after_hold: Duration::from_secs(1800),
             converts: true,
             hold_music: None,
+            fingerprint: None,
         }
     }
 }
@@ -295,6 +299,8 @@ pub struct Phone {
     pub auto_answer_for: Vec<String>,
     /// Whether its audio is encrypted.
     pub srtp: SrtpPolicy,
+    /// Whether its audio goes as browsers' does.
+    pub media: MediaForm,
 }
 
 /// How a trunk and we know each other.
@@ -399,6 +405,8 @@ pub struct Trunk {
     pub dialect: Dialect,
     /// Whether its audio is encrypted.
     pub srtp: SrtpPolicy,
+    /// Whether its audio goes as browsers' does.
+    pub media: MediaForm,
     /// The profile that it follows.
     pub profile: Option<String>,
     /// Its keys that are written somewhere, and whether the profile has them; the others are defaults.
@@ -511,40 +519,44 @@ impl Snapshot {
             || groups(extension).iter().any(|group| groups(rings_at).contains(group))
     }
 
+    /// What is written at a phone or a trunk, or what goes for peers that are neither.
+    fn of_peer<T: Default>(
+        &self,
+        peer: &Origin,
+        of_phone: impl Fn(&Phone) -> T,
+        of_trunk: impl Fn(&Trunk) -> T,
+    ) -> T {
+        let found = match peer {
+            Origin::Phone(extension) | Origin::Operator(extension) => {
+                self.phone(extension).map(of_phone)
+            }
+            Origin::Trunk(name) => self.trunk(name).map(of_trunk),
+        };
+        found.unwrap_or_default()
+    }
+
     /// When 18x are reliable on a leg to this peer.
     #[must_use]
     pub fn reliable_for(&self, peer: &Origin) -> Reliable {
-        let found = match peer {
-            Origin::Phone(extension) | Origin::Operator(extension) => {
-                self.phone(extension).map(|phone| phone.reliable)
-            }
-            Origin::Trunk(name) => self.trunk(name).map(|trunk| trunk.reliable),
-        };
-        found.unwrap_or_default()
+        self.of_peer(peer, |phone| phone.reliable, |trunk| trunk.reliable)
     }
 
     /// In which form digits are brought to this peer.
     #[must_use]
     pub fn dtmf_for(&self, peer: &Origin) -> Dtmf {
-        let found = match peer {
-            Origin::Phone(extension) | Origin::Operator(extension) => {
-                self.phone(extension).map(|phone| phone.dtmf)
-            }
-            Origin::Trunk(name) => self.trunk(name).map(|trunk| trunk.dtmf),
-        };
-        found.unwrap_or_default()
+        self.of_peer(peer, |phone| phone.dtmf, |trunk| trunk.dtmf)
     }
 
     /// Whether audio is encrypted on a leg to this peer.
     #[must_use]
     pub fn srtp_for(&self, peer: &Origin) -> SrtpPolicy {
-        let found = match peer {
-            Origin::Phone(extension) | Origin::Operator(extension) => {
-                self.phone(extension).map(|phone| phone.srtp)
-            }
-            Origin::Trunk(name) => self.trunk(name).map(|trunk| trunk.srtp),
-        };
-        found.unwrap_or_default()
+        self.of_peer(peer, |phone| phone.srtp, |trunk| trunk.srtp)
+    }
+
+    /// Whether audio on a leg to this peer goes as browsers' does.
+    #[must_use]
+    pub fn media_form_for(&self, peer: &Origin) -> MediaForm {
+        self.of_peer(peer, |phone| phone.media, |trunk| trunk.media)
     }
 
     /// What is asked of the session timer on a leg to this peer: nothing of a trunk that does not want one, though it

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use tandem::edge::control::rpc;
+use tandem::proto::nat::ice;
 use tandem::proto::rtp;
 use tandem::proto::sdp;
 use tandem::proto::sip::header::name_addr::NameAddr;
@@ -167,6 +168,7 @@ pub fn sdp(bytes: &[u8]) {
 pub fn rtp(bytes: &[u8]) {
     rtp::fuzz_rtp(bytes);
     rtp::rtcp::fuzz_rtcp(bytes);
+    ice::fuzz_ice(bytes);
 }
 
 /// A line on the control socket.

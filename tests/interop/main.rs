@@ -23,6 +23,7 @@ mod provisioning;
 mod scanner;
 mod sipp;
 mod stories;
+mod webrtc;
 
 use std::path::PathBuf;
 

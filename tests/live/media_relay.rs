@@ -1,5 +1,4 @@
-//! The media plane with real sockets on loopback. Every wait has an end: the read
-//! timeout of a socket or of the event channel.
+//! The media plane with real sockets on loopback. Every wait has an end: the read timeout of a socket or of the event channel.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -20,6 +19,7 @@ mod protected;
 mod reports;
 mod rooms;
 mod saying;
+mod webrtc;
 
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -20,6 +20,9 @@ struct Bed {
     wss: SocketAddr,
 }
 
+/// The second phone speaks SIP over a WebSocket and is no browser.
+const PLAIN: &str = "media = \"plain\"\n";
+
 fn bed() -> Bed {
     let authority = Authority::new();
     let ports = [free_port(), free_port(), free_port(), free_port()];
@@ -35,7 +38,12 @@ fn bed() -> Bed {
     std::fs::write(&second, authority.certify(&["other.example.org"])).unwrap();
     let text =
         format!("[tls]\ncertificates = [\"{}\", \"{}\"]\n", first.display(), second.display());
-    let daemon = Daemon::listening(programs(), udp, &listen, &[("tandem.toml", &text)]);
+    let daemon = Daemon::listening(
+        programs(),
+        udp,
+        &listen,
+        &[("tandem.toml", &text), ("phones.toml", PLAIN)],
+    );
     let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
     Bed { daemon, authority, tls: at(tls), ws: at(ws), wss: at(wss) }
 }

@@ -36,6 +36,8 @@ const EMPTY: Packets = Packets {
     malformed: 0,
     late: 0,
     not_taken: 0,
+    checks: 0,
+    handshakes: 0,
     sampled: 0,
     silent: 0,
 };

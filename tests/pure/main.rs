@@ -13,6 +13,7 @@ mod sim;
 
 mod scene;
 mod watch;
+mod webrtc;
 
 mod abuse;
 mod answering;

@@ -51,7 +51,7 @@ fn calls(w: &World) -> Vec<CallId> {
 fn key(w: &mut World, call: CallId, keys: &str) {
     for key in keys.chars() {
         let event = event_of(key).unwrap();
-        w.input(call, Input::Keyed { side: Side::A, event });
+        w.input(call, Input::Digit { side: Side::A, event });
     }
 }
 

@@ -13,8 +13,8 @@ use tandem::switch::cdr::record::CallId;
 use tandem::switch::dtmf::Dtmf;
 use tandem::switch::identity::{Forwarding, IdentityHeader, Trust};
 use tandem::switch::snapshot::{
-    CapsWish, Destination, Dialect, HealthBounds, Limits, Number, PeerAddress, Phone, Reliable,
-    Rights, Secret, SipSettings, Snapshot, SrtpPolicy, StirIn, Trunk, TrunkMode,
+    CapsWish, Destination, Dialect, HealthBounds, Limits, MediaForm, Number, PeerAddress, Phone,
+    Reliable, Rights, Secret, SipSettings, Snapshot, SrtpPolicy, StirIn, Trunk, TrunkMode,
 };
 use tandem::switch::switchboard::{Output, Switchboard};
 
@@ -228,6 +228,7 @@ fn snapshot() -> Snapshot {
         stir_in: StirIn::Note,
         stir_out: false,
         srtp: SrtpPolicy::default(),
+        media: MediaForm::default(),
         dialect: Dialect {
             trust: Trust { inward: true, outward: true },
             identity: vec![IdentityHeader::Asserted, IdentityHeader::RemoteParty],
@@ -254,6 +255,7 @@ fn snapshot() -> Snapshot {
         record_key: false,
         auto_answer_for: Vec::new(),
         srtp: SrtpPolicy::default(),
+        media: MediaForm::default(),
     };
     Snapshot {
         sip: SipSettings { authenticate_options: true, ..SipSettings::default() },

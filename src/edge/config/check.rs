@@ -11,11 +11,12 @@ use super::source::{Marked, Report, Spot, Wrong};
 use super::tables::{PhoneDraft, RouteDraft};
 use super::trunk::TrunkDraft;
 use super::{codes, protect, provision, rooms, secure, stir, value};
+use crate::edge::media_io::identity;
 use crate::proto::sip::transport::DEFAULT_PORT;
 use crate::switch::identity::{FromUser, NumberForm};
 use crate::switch::snapshot::{
-    Destination, Device, Number, PeerAddress, Phone, Rights, Route, Secret, Snapshot, Trunk,
-    TrunkMode,
+    Destination, Device, MediaSettings, Number, PeerAddress, Phone, Rights, Route, Secret,
+    Snapshot, Trunk, TrunkMode,
 };
 
 /// A secret with fewer characters is guessed by the scanners that every SIP port meets.
@@ -473,7 +474,10 @@ pub(super) fn snapshot(drafts: Drafts) -> Snapshot {
         routes: routes.collect(),
         rooms: drafts.rooms.into_iter().filter_map(rooms::settings).collect(),
         sip: drafts.settings.sip,
-        media: drafts.settings.media,
+        media: MediaSettings {
+            fingerprint: identity().map(|ours| ours.fingerprint().clone()),
+            ..drafts.settings.media
+        },
         limits: drafts.settings.limits,
         guard: drafts.settings.guard,
         dial: drafts.settings.dial,
@@ -512,6 +516,7 @@ fn phone_of(draft: PhoneDraft) -> Option<(String, Phone)> {
         record_key: draft.record_key,
         auto_answer_for: draft.auto_answer_for.into_iter().map(|by| by.value).collect(),
         srtp: draft.srtp.map(|srtp| srtp.value).unwrap_or_default(),
+        media: draft.media,
     };
     Some((extension, phone))
 }
@@ -542,6 +547,7 @@ fn trunk_of(draft: TrunkDraft) -> Option<Trunk> {
         health: draft.health,
         dialect: draft.dialect,
         srtp: draft.srtp.map(|srtp| srtp.value).unwrap_or_default(),
+        media: draft.media,
         profile: draft.profile.map(|profile| profile.value),
         written: draft.written,
         stir_in: draft.stir_in.map(|stir_in| stir_in.value).unwrap_or_default(),

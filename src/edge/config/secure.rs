@@ -11,7 +11,7 @@ use super::protect::list;
 use super::settings::{Settings, quoted};
 use super::source::{Marked, Report, Spot, Wrong};
 use crate::edge::sip_io::tls::Tls;
-use crate::switch::snapshot::{PeerAddress, SrtpPolicy, Transport, TrunkMode};
+use crate::switch::snapshot::{MediaForm, PeerAddress, SrtpPolicy, Transport, TrunkMode};
 
 type Key = Item<Settings>;
 
@@ -72,7 +72,9 @@ pub(super) fn check(report: &mut Report, drafts: &Drafts) {
     let required = |srtp: &Option<Marked<SrtpPolicy>>| {
         srtp.as_ref().filter(|srtp| srtp.value == SrtpPolicy::Required).map(|srtp| srtp.at)
     };
-    for phone in drafts.phones.iter().filter(|_| !listens) {
+    // Keys by DTLS cross nowhere.
+    let speaks_webrtc = |form: MediaForm| form == MediaForm::Webrtc;
+    for phone in drafts.phones.iter().filter(|phone| !listens && !speaks_webrtc(phone.media)) {
         if let (Some(at), Some(extension)) = (required(&phone.srtp), &phone.extension) {
             let what = format!("phone `{}`", extension.value);
             let help = "add a listener of tls to [sip], and let the phone register by it";
@@ -89,7 +91,7 @@ pub(super) fn check(report: &mut Report, drafts: &Drafts) {
             }
         }
     }
-    for trunk in &drafts.trunks {
+    for trunk in drafts.trunks.iter().filter(|trunk| !speaks_webrtc(trunk.media)) {
         let (Some(at), Some(name), Some(mode)) = (required(&trunk.srtp), &trunk.name, &trunk.mode)
         else {
             continue;

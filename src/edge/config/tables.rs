@@ -14,7 +14,7 @@ use crate::switch::device::{Brand, Key, Mac};
 use crate::switch::dtmf::Dtmf;
 use crate::switch::recording::RecordRule;
 use crate::switch::route::caps::Minutes;
-use crate::switch::snapshot::{Destination, Reliable, Rights, Secret, SrtpPolicy};
+use crate::switch::snapshot::{Destination, MediaForm, Reliable, Rights, Secret, SrtpPolicy};
 
 /// `[[phone]]` as it is decoded.
 #[derive(Debug, Default)]
@@ -41,6 +41,7 @@ pub(super) struct PhoneDraft {
     pub(super) auto_answer_for: Vec<Marked<String>>,
     /// Checked against the listeners.
     pub(super) srtp: Option<Marked<SrtpPolicy>>,
+    pub(super) media: MediaForm,
 }
 
 /// `[[number]]` as it is decoded.
@@ -186,7 +187,14 @@ pub(super) static PHONE: &[Item<PhoneDraft>] = &[
             shows: |p| quoted(p.srtp.map_or(SrtpPolicy::default(), |m| m.value).word()),
         },
         |p, text| put(&mut p.srtp, value::srtp(text.value)?, text.at),
-        "Whether its audio is encrypted (SRTP, keys in the description): never; where it offers that, and offered to it by TLS; or always, else its calls are refused.",
+        "Whether its audio is encrypted (SRTP, keys in the description or by DTLS): never; where it offers that, and offered to it by TLS; or always, else its calls are refused.",
+    ),
+    Item::text(
+        "media",
+        "auto, plain or webrtc",
+        Given::Default { shows: |p| quoted(p.media.word()) },
+        |p, text| value::media_form(text.value).map(|form| p.media = form),
+        "How its audio travels: as browsers want it (DTLS-SRTP, ICE, one port) where it offers that, and offered so if it registered over a WebSocket; never so; or always offered so.",
     ),
     Item::flag(
         "record_key",

@@ -15,7 +15,8 @@ use crate::switch::identity::{
 use crate::switch::recording::RecordRule;
 use crate::switch::route::caps::Minutes;
 use crate::switch::snapshot::{
-    CapsWish, HealthBounds, PeerAddress, Reliable, Secret, SrtpPolicy, StirIn, TrunkMode, WrittenIn,
+    CapsWish, HealthBounds, MediaForm, PeerAddress, Reliable, Secret, SrtpPolicy, StirIn,
+    TrunkMode, WrittenIn,
 };
 
 /// `[[trunk]]` as it is decoded.
@@ -48,6 +49,7 @@ pub(super) struct TrunkDraft {
     pub(super) stir_in: Option<Marked<StirIn>>,
     pub(super) stir_out: bool,
     pub(super) srtp: Option<Marked<SrtpPolicy>>,
+    pub(super) media: MediaForm,
     /// Where each of the keys above is written.
     pub(super) written: Vec<(&'static str, WrittenIn)>,
 }
@@ -83,6 +85,7 @@ impl Default for TrunkDraft {
             stir_in: None,
             stir_out: false,
             srtp: None,
+            media: MediaForm::default(),
             dialect: Dialect::default(),
             profile: None,
             written: Vec::new(),
@@ -239,7 +242,14 @@ pub(super) static TRUNK: &[Item<TrunkDraft>] = &[
             shows: |t| quoted(t.srtp.map_or(SrtpPolicy::default(), |m| m.value).word()),
         },
         |t, text| put(&mut t.srtp, value::srtp(text.value)?, text.at),
-        "Whether its audio is encrypted (SRTP, keys in the description): never; where it offers that, and offered to it by TLS; or always, else its calls are refused.",
+        "Whether its audio is encrypted (SRTP, keys in the description or by DTLS): never; where it offers that, and offered to it by TLS; or always, else its calls are refused.",
+    ),
+    Item::text(
+        "media",
+        "auto, plain or webrtc",
+        Given::Default { shows: |t| quoted(t.media.word()) },
+        |t, text| value::media_form(text.value).map(|form| t.media = form),
+        "How its audio travels: as browsers want it (DTLS-SRTP, ICE, one port) where it offers that, and offered so if it registered over a WebSocket; never so; or always offered so.",
     ),
     Item::flag(
         "replaces",
@@ -450,6 +460,7 @@ pub(super) const OF_PROFILE: &[&str] = &[
     "reliable",
     "dtmf",
     "srtp",
+    "media",
     "replaces",
     "outbound",
     "keepalive_seconds",

@@ -10,7 +10,7 @@ use crate::proto::network::Network;
 use crate::switch::dtmf::Dtmf;
 use crate::switch::recording::RecordRule;
 use crate::switch::snapshot::{
-    Destination, Listen, PeerAddress, Reliable, SrtpPolicy, Transport, TrunkMode,
+    Destination, Listen, MediaForm, PeerAddress, Reliable, SrtpPolicy, Transport, TrunkMode,
 };
 
 /// Bytes a compiled `match` may take; a larger one is refused rather than slow.
@@ -241,6 +241,14 @@ pub(super) fn srtp(text: &str) -> Result<SrtpPolicy, Wrong> {
     SrtpPolicy::from_word(text).ok_or_else(|| {
         Wrong::new("bad-value", format!("`{text}` is not known"))
             .help("write \"off\", \"optional\" or \"required\"")
+    })
+}
+
+/// How audio travels.
+pub(super) fn media_form(text: &str) -> Result<MediaForm, Wrong> {
+    MediaForm::from_word(text).ok_or_else(|| {
+        Wrong::new("bad-value", format!("`{text}` is not known"))
+            .help("write \"auto\", \"plain\" or \"webrtc\"")
     })
 }
 

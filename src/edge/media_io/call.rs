@@ -11,11 +11,13 @@ use super::port_pool::Random;
 use super::report::SAMPLED_EVERY;
 use super::saying::Saying;
 use super::seat::Seat;
+use super::secure_leg::Keying;
 use super::socket::SocketPair;
 use super::stats::{CallStats, Connected, LegStats, Since};
 use crate::edge::recording::Tap;
 use crate::edge::sounds::Clips;
 use crate::proto::audio::Codec;
+use crate::proto::nat::ice::IcePlan;
 use crate::proto::nat::{Latch, RtcpLatch, Verdict};
 use crate::proto::rtp::rtcp::Reporter;
 use crate::proto::rtp::{
@@ -71,6 +73,10 @@ pub struct LegPlan {
     pub rearm_latch: bool,
     /// How packets are protected, both ways.
     pub protection: Protection,
+    /// The peer shows by checks where it is.
+    pub ice: Option<IcePlan>,
+    /// Reports share the port of the audio.
+    pub is_rtcp_mux: bool,
 }
 
 impl LegPlan {
@@ -90,6 +96,8 @@ impl LegPlan {
             packet_time: PacketTime { ptime_ms: plan.ptime_ms, maxptime_ms: plan.maxptime_ms },
             rearm_latch,
             protection: plan.protection.clone(),
+            ice: plan.ice.clone(),
+            is_rtcp_mux: plan.is_rtcp_mux,
         }
     }
 }
@@ -118,12 +126,14 @@ pub(super) struct Call {
 pub(super) struct Leg {
     pub(super) sockets: SocketPair,
     pub(super) plan: LegPlan,
-    is_set: bool,
+    pub(super) is_set: bool,
     /// From this side's numbers to the other's.
     map: PayloadMap,
     /// Which of this side's numbers are codecs that can be decoded.
     pub(super) voices: Vec<(u8, Codec)>,
     pub(super) guard: GuardedLeg,
+    /// Checks and handshakes, if there are any.
+    pub(super) keying: Option<Box<Keying>>,
     pub(super) latch: Latch,
     pub(super) rtcp_latch: RtcpLatch,
     pub(super) reception: Reception,
@@ -184,6 +194,7 @@ impl Leg {
             map: PayloadMap::default(),
             voices: Vec::new(),
             guard: GuardedLeg::default(),
+            keying: None,
             latch: Latch::default(),
             rtcp_latch: RtcpLatch::default(),
             reception: Reception::default(),
@@ -208,6 +219,7 @@ impl Leg {
     }
 
     fn set(&mut self, now: Instant, plan: LegPlan) {
+        let plan = self.take_keying(now, plan);
         let is_elsewhere = plan.remote_rtp.is_some() && plan.remote_rtp != self.plan.remote_rtp;
         if plan.rearm_latch || is_elsewhere || !self.is_set {
             self.latch.arm(now, plan.remote_rtp);
@@ -331,7 +343,8 @@ impl Call {
         let playing = leg.player.as_ref().map(|player| player.next_at);
         let converting = leg.converter.as_ref().and_then(|converter| converter.next_timeout());
         let pressed = leg.keys.as_ref().and_then(|keys| keys.next_timeout());
-        let others = playing.into_iter().chain(converting).chain(pressed);
+        let keying = leg.keying_timeout();
+        let others = playing.into_iter().chain(converting).chain(pressed).chain(keying);
         let at = leg.repacketiser.next_timeout().into_iter().chain(others).min()?;
         if leg.wakes_at.is_some_and(|known| known <= at) {
             return None;

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use super::call::Side;
 use super::keys::Key;
 use super::stats::CallStats;
+use crate::proto::srtp::Keys;
 use crate::switch::speech::PlayEnd;
 
 /// Something that happened to a call's media.
@@ -39,6 +40,22 @@ pub enum MediaEvent {
         /// Where it is.
         address: SocketAddr,
     },
+    /// The keys of this side's audio are agreed on by DTLS.
+    Keyed {
+        /// Whose audio.
+        side: Side,
+        /// The number of the association.
+        number: u64,
+        /// The keys.
+        keys: Box<Keys>,
+    },
+    /// They never will be.
+    NotKeyed {
+        /// Whose audio.
+        side: Side,
+        /// Why.
+        why: &'static str,
+    },
     /// Nothing has come from this side for longer than the limit. Said once for
     /// each silence.
     Dead {
@@ -55,7 +72,7 @@ pub enum MediaEvent {
         key: Key,
     },
     /// A side in a room pressed a key: it is for us.
-    Keyed {
+    Digit {
         /// Who pressed it.
         side: Side,
         /// The key.

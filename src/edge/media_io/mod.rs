@@ -2,6 +2,7 @@
 //! sides of a call. Nothing on their path waits for anything but sockets.
 
 mod call;
+mod dtls;
 mod event;
 mod guard;
 mod keys;
@@ -13,6 +14,7 @@ mod report;
 mod room;
 mod saying;
 mod seat;
+mod secure_leg;
 mod socket;
 mod sound;
 mod stats;
@@ -20,6 +22,7 @@ mod stock;
 mod worker;
 
 pub use call::{DeadAfter, LegPlan, Side};
+pub use dtls::{Identity, identity};
 pub use event::{MediaEvent, MediaSink, OpenFailure};
 pub use keys::Key;
 pub use mailbox::{COMMANDS_MAX, MediaBusy};

@@ -103,8 +103,10 @@ impl Leg {
     }
 
     fn send_rtcp(&mut self, now: Instant, bytes: &[u8], address: SocketAddr) {
+        let is_shared = self.rtcp_latch.is_multiplexed();
+        let socket = if is_shared { &self.sockets.rtp } else { &self.sockets.rtcp };
         let sealed = self.guard.seal_rtcp(bytes);
-        if sealed.is_some_and(|sealed| transmit(&self.sockets.rtcp, sealed, address)) {
+        if sealed.is_some_and(|sealed| transmit(socket, sealed, address)) {
             self.stats.rtcp_out += 1;
             self.reporter.went(now, bytes);
         } else {

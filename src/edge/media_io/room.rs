@@ -169,7 +169,7 @@ impl Room {
                 outbox.send(id, MediaEvent::Talking { side: *side, is_on });
             }
             for key in news.keys {
-                outbox.send(id, MediaEvent::Keyed { side: *side, key });
+                outbox.send(id, MediaEvent::Digit { side: *side, key });
             }
             let Some(seat) = &call.leg(*side).seat else { continue };
             match seat.part.audience {

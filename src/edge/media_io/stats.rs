@@ -43,6 +43,10 @@ pub struct LegStats {
     pub dropped_auth: u64,
     /// Protected packets that came before, or too late to tell.
     pub dropped_replay: u64,
+    /// Connectivity checks that are not the peer's, or ask for what we do not do.
+    pub dropped_checks: u64,
+    /// Parts of DTLS handshakes that are not the peer's, and handshakes that broke off.
+    pub dropped_handshake: u64,
     /// Packets that the system did not take for this side's peer.
     pub send_failed: u64,
     /// Reports that came, and that went.

@@ -10,7 +10,7 @@ use std::{io, mem};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
-use super::call::{Call, Leg, Side, Tally, is_multiplexed};
+use super::call::{Call, Leg, LegPlan, Side, Tally, is_multiplexed};
 use super::event::{MediaEvent, OpenFailure, Outbox};
 use super::mailbox::{Command, Inbox};
 use super::plane::{MediaClock, MediaConfig, WorkerCounters};
@@ -18,6 +18,7 @@ use super::port_pool::{PortPair, PortPool, Random};
 use super::room::Rooms;
 use super::socket::SocketPair;
 use super::stock::{ADDRESSES_MAX, FREE_MIN, Stock};
+use crate::proto::nat::{Kind, demultiplex};
 use crate::proto::time::Instant;
 
 /// The longest datagram that is relayed; audio is far shorter.
@@ -166,7 +167,14 @@ impl Worker {
         let socket: &UdpSocket = if is_rtcp { &sockets.rtcp } else { &sockets.rtp };
         let Ok((length, source)) = socket.recv_from(buffer) else { return };
         let Some(packet) = buffer.get_mut(..length) else { return };
-        if is_rtcp || is_multiplexed(packet) {
+        let kind = demultiplex(packet);
+        if kind == Kind::Stun || kind == Kind::Dtls {
+            let what = (&*packet, kind, is_rtcp);
+            call.keying(now, side, source, what, &mut self.outbox, &mut self.tally);
+            if let Some(at) = call.new_wake(side) {
+                self.wakes.push(Reverse((at, slot, side)));
+            }
+        } else if is_rtcp || is_multiplexed(packet) {
             call.rtcp(now, side, source, packet, &self.cname);
         } else {
             call.rtp(now, side, source, packet, &mut self.outbox, &mut self.tally);
@@ -189,6 +197,7 @@ impl Worker {
             };
             call.wake(now, side);
             call.tell_played(&mut self.outbox);
+            call.go_on_keying(now, side, &mut self.outbox);
             if let Some(at) = call.new_wake(side) {
                 self.wakes.push(Reverse((at, slot, side)));
             }
@@ -253,12 +262,7 @@ impl Worker {
                 }
                 self.expect_more(&[a_ip, b_ip]);
             }
-            Command::SetLeg { call, side, plan } => {
-                self.play(now, (call, side), |call| call.set_leg(now, side, *plan));
-                if let Some(slot) = self.by_id.get(&call) {
-                    self.rooms.changed(&mut self.slots, *slot, side);
-                }
-            }
+            Command::SetLeg { call, side, plan } => self.set_leg(now, (call, side), *plan),
             Command::SetDeadAfter { call, limits } => {
                 if let Some(call) = self.call(call) {
                     call.set_dead_after(now, limits);
@@ -292,6 +296,20 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// Changes what a side may send and receive, and begins the handshake that this waits for.
+    fn set_leg(&mut self, now: Instant, (call, side): (u64, Side), plan: LegPlan) {
+        let Some(slot) = self.by_id.get(&call).copied() else { return };
+        let Some(call) = self.slots.get_mut(slot).and_then(Option::as_deref_mut) else { return };
+        call.set_leg(now, side, plan);
+        call.wake(now, side);
+        call.tell_played(&mut self.outbox);
+        call.go_on_keying(now, side, &mut self.outbox);
+        if let Some(at) = call.new_wake(side) {
+            self.wakes.push(Reverse((at, slot, side)));
+        }
+        self.rooms.changed(&mut self.slots, slot, side);
     }
 
     /// Changes what a side hears, and sees to it that it is heard.

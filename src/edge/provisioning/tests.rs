@@ -32,6 +32,7 @@ fn phone(brand: Brand, name: &str) -> Phone {
         record_key: false,
         auto_answer_for: Vec::new(),
         srtp: Default::default(),
+        media: Default::default(),
         device: Device {
             brand,
             mac: Mac::parse("00:15:65:ab:cd:ef"),

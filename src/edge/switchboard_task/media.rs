@@ -33,12 +33,14 @@ impl SwitchboardTask {
             }
             MediaEvent::Heard { side } => Input::Heard(side_of(side)),
             MediaEvent::Latched { side, address } => Input::Latched(side_of(side), address),
+            MediaEvent::Keyed { number, keys, .. } => Input::Keyed { number, keys },
+            MediaEvent::NotKeyed { side, why } => Input::NotKeyed(side_of(side), why),
             MediaEvent::Dead { side, silent_for } => Input::DeadMedia(side_of(side), silent_for),
             MediaEvent::Pressed { side, key } => {
                 Input::Pressed { side: side_of(side), event: key.event, duration: key.duration }
             }
-            MediaEvent::Keyed { side, key } => {
-                Input::Keyed { side: side_of(side), event: key.event }
+            MediaEvent::Digit { side, key } => {
+                Input::Digit { side: side_of(side), event: key.event }
             }
             MediaEvent::Talking { side, is_on } => Input::Talking { side: side_of(side), is_on },
             MediaEvent::Played { side, token, end } => {
@@ -92,6 +94,8 @@ const fn flow(leg: &LegStats) -> Packets {
         malformed: leg.dropped_malformed,
         late: leg.dropped_late,
         not_taken: leg.send_failed,
+        checks: leg.dropped_checks,
+        handshakes: leg.dropped_handshake,
         sampled: leg.sampled,
         silent: leg.silent,
     }

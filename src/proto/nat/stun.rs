@@ -4,12 +4,12 @@
 use std::net::{IpAddr, SocketAddr};
 
 /// The fixed second word of every STUN message (RFC 8489 §5).
-const MAGIC: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
+pub(super) const MAGIC: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 /// The header: type, length, magic, transaction id.
-const HEADER: usize = 20;
-const BINDING_REQUEST: [u8; 2] = [0x00, 0x01];
-const BINDING_SUCCESS: [u8; 2] = [0x01, 0x01];
-const XOR_MAPPED_ADDRESS: [u8; 2] = [0x00, 0x20];
+pub(super) const HEADER: usize = 20;
+pub(super) const BINDING_REQUEST: [u8; 2] = [0x00, 0x01];
+pub(super) const BINDING_SUCCESS: [u8; 2] = [0x01, 0x01];
+pub(super) const XOR_MAPPED_ADDRESS: [u8; 2] = [0x00, 0x20];
 
 /// Is this datagram STUN and not SIP? Its first two bits are zero, which no letter's are, and the magic is
 /// there (RFC 7983 §7).
@@ -31,21 +31,27 @@ pub fn binding_response(request: &[u8], source: SocketAddr) -> Option<Vec<u8>> {
     }
     // The address is masked with magic and transaction id, so that no NAT on the way rewrites it.
     let mask = header.get(4..)?;
+    let value = masked(source, mask);
+    let mut out = Vec::with_capacity(HEADER + 4 + value.len());
+    out.extend_from_slice(&BINDING_SUCCESS);
+    out.extend_from_slice(&u16::try_from(4 + value.len()).ok()?.to_be_bytes());
+    out.extend_from_slice(mask);
+    out.extend_from_slice(&XOR_MAPPED_ADDRESS);
+    out.extend_from_slice(&u16::try_from(value.len()).ok()?.to_be_bytes());
+    out.extend_from_slice(&value);
+    Some(out)
+}
+
+/// The value of XOR-MAPPED-ADDRESS (RFC 8489 §14.2); the mask is the magic with the transaction id.
+pub(super) fn masked(source: SocketAddr, mask: &[u8]) -> Vec<u8> {
     let (family, octets) = match source.ip() {
         IpAddr::V4(ip) => (1, ip.octets().to_vec()),
         IpAddr::V6(ip) => (2, ip.octets().to_vec()),
     };
-    let value = 4 + octets.len();
-    let mut out = Vec::with_capacity(HEADER + 4 + value);
-    out.extend_from_slice(&BINDING_SUCCESS);
-    out.extend_from_slice(&u16::try_from(4 + value).ok()?.to_be_bytes());
-    out.extend_from_slice(mask);
-    out.extend_from_slice(&XOR_MAPPED_ADDRESS);
-    out.extend_from_slice(&u16::try_from(value).ok()?.to_be_bytes());
-    out.extend_from_slice(&[0, family]);
+    let mut out = vec![0, family];
     out.extend(source.port().to_be_bytes().iter().zip(mask).map(|(byte, mask)| byte ^ mask));
     out.extend(octets.iter().zip(mask).map(|(byte, mask)| byte ^ mask));
-    Some(out)
+    out
 }
 
 /// A binding request: what keeps a NAT's binding open, and asks where we are seen (RFC 5626 §4.4.2).

@@ -41,6 +41,35 @@ pub struct Latch {
     candidate: Option<Candidate>,
     /// Only packets that are known to be the peer's come here.
     is_vouched: bool,
+    /// The peer shows where it is by connectivity checks, and in no other way.
+    checked: Option<Checked>,
+}
+
+/// Addresses that one leg's peer has checked from; the one that was checked from longest ago leaves for a further one.
+pub const CHECKED_MAX: usize = 8;
+
+/// Where the checks of a peer came from (RFC 8445 §7.3).
+#[derive(Clone, Debug, Default)]
+struct Checked {
+    /// Latest last.
+    valid: Vec<SocketAddr>,
+    nominated: Option<SocketAddr>,
+}
+
+impl Checked {
+    /// `true`: another address is nominated than before.
+    fn check(&mut self, from: SocketAddr, is_nominated: bool) -> bool {
+        self.valid.retain(|known| *known != from);
+        if self.valid.len() >= CHECKED_MAX {
+            self.valid.remove(0);
+        }
+        self.valid.push(from);
+        is_nominated && self.nominated.replace(from) != Some(from)
+    }
+
+    fn has(&self, from: SocketAddr) -> bool {
+        self.valid.contains(&from)
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -71,20 +100,64 @@ impl Latch {
         self.is_vouched = is_vouched;
     }
 
+    /// Whether the peer shows where it is by connectivity checks: then what it announces and where its packets come from
+    /// decide nothing.
+    pub fn follow_checks(&mut self, is_checked: bool) {
+        if is_checked != self.checked.is_some() {
+            self.checked = is_checked.then(Checked::default);
+        }
+    }
+
+    /// A check of the peer's came from there; the address, if it is to be sent to from now on and was not before.
+    pub fn checked(&mut self, from: SocketAddr, is_nominated: bool) -> Option<SocketAddr> {
+        let is_new = self.checked.as_mut().is_some_and(|known| known.check(from, is_nominated));
+        is_new.then_some(from)
+    }
+
+    /// Whether what is no audio may be the peer's, by where it comes from. Where nobody checks that is anybody.
+    #[must_use]
+    pub fn may_be_from(&self, from: SocketAddr) -> bool {
+        self.checked.as_ref().is_none_or(|known| known.has(from))
+    }
+
+    /// Somebody at this address has proved to be the peer otherwise than by its packets.
+    pub fn proved(&mut self, now: Instant, at: SocketAddr) -> Verdict {
+        if self.checked.is_some() || self.destination() == Some(at) {
+            return Verdict::Accept;
+        }
+        self.move_to(now, at)
+    }
+
+    /// What the description says.
+    #[must_use]
+    pub fn announced(&self) -> Option<SocketAddr> {
+        self.announced
+    }
+
     /// Where to send: what was learned, else what was announced.
     #[must_use]
     pub fn destination(&self) -> Option<SocketAddr> {
-        self.current.or(self.announced)
+        match &self.checked {
+            Some(checked) => checked.nominated,
+            None => self.current.or(self.announced),
+        }
     }
 
     /// The learned address, if it is not the announced one.
     #[must_use]
     pub fn learned(&self) -> Option<SocketAddr> {
-        self.current.filter(|current| Some(*current) != self.announced)
+        let found = match &self.checked {
+            Some(checked) => checked.nominated,
+            None => self.current,
+        };
+        found.filter(|found| Some(*found) != self.announced)
     }
 
     /// Judges a packet by where it came from.
     pub fn packet(&mut self, now: Instant, from: SocketAddr, header: &Header) -> Verdict {
+        if let Some(checked) = &self.checked {
+            return if checked.has(from) { Verdict::Accept } else { Verdict::Stranger };
+        }
         if Some(from) == self.current {
             self.last_accepted = Some(now);
             return Verdict::Accept;
@@ -134,6 +207,10 @@ impl Candidate {
 pub struct RtcpLatch {
     announced: Option<SocketAddr>,
     current: Option<SocketAddr>,
+    /// Reports share the port of the audio.
+    is_multiplexed: bool,
+    /// Where they do not, and the peer checks.
+    checked: Option<Checked>,
 }
 
 impl RtcpLatch {
@@ -145,8 +222,36 @@ impl RtcpLatch {
         }
     }
 
+    /// Whether reports share the port of the audio (RFC 5761), and whether the peer shows by checks where they go otherwise.
+    pub fn follow(&mut self, is_multiplexed: bool, is_checked: bool) {
+        self.is_multiplexed = is_multiplexed;
+        let is_checked = is_checked && !is_multiplexed;
+        if is_checked != self.checked.is_some() {
+            self.checked = is_checked.then(Checked::default);
+        }
+    }
+
+    /// Do reports share the port of the audio?
+    #[must_use]
+    pub fn is_multiplexed(&self) -> bool {
+        self.is_multiplexed
+    }
+
+    /// A check of the peer's came to the port of the reports.
+    pub fn checked(&mut self, from: SocketAddr, is_nominated: bool) {
+        if let Some(checked) = &mut self.checked {
+            checked.check(from, is_nominated);
+        }
+    }
+
     /// Whether a packet is the peer's; remembers its source if so.
     pub fn packet(&mut self, from: SocketAddr, rtp: &Latch) -> bool {
+        match (&rtp.checked, &self.checked) {
+            (Some(checked), _) if self.is_multiplexed => return checked.has(from),
+            // A peer that took reports and audio for one may still send them so.
+            (Some(audio), Some(checked)) => return checked.has(from) || audio.has(from),
+            _ => {}
+        }
         let is_peer = rtp.destination().is_some_and(|known| known.ip() == from.ip())
             || (Some(from) == self.announced && rtp.learned().is_none());
         if is_peer {
@@ -159,6 +264,12 @@ impl RtcpLatch {
     /// RTCP port: the announced address is then most likely a private one.
     #[must_use]
     pub fn destination(&self, rtp: &Latch) -> Option<SocketAddr> {
+        if self.is_multiplexed {
+            return rtp.destination();
+        }
+        if let Some(checked) = &self.checked {
+            return checked.nominated;
+        }
         let is_reachable =
             |address: &SocketAddr| rtp.learned().is_none_or(|learned| learned.ip() == address.ip());
         self.current.or(self.announced).filter(is_reachable)

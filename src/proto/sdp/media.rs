@@ -201,11 +201,15 @@ impl Media {
         ["RTP/SAVP", "RTP/SAVPF"].iter().any(|p| p.eq_ignore_ascii_case(&self.proto))
     }
 
+    /// Whether it says how keys are agreed on, as far as it shows without the session's lines.
+    fn has_keys(&self) -> bool {
+        !self.is_keyed_here() || !self.crypto.is_empty() || self.attribute("fingerprint").is_some()
+    }
+
     /// Whether it is audio that one of our kinds of leg could take part in.
     #[must_use]
     pub fn is_audio_rtp(&self) -> bool {
-        self.is_audio()
-            && (self.is_plain_rtp() || (self.is_keyed_here() && !self.crypto.is_empty()))
+        self.is_audio() && (self.is_plain_rtp() || (self.is_secure_rtp() && self.has_keys()))
     }
 
     /// The value of the first uninterpreted attribute of this name.

@@ -11,16 +11,20 @@ mod crypto;
 mod media;
 mod offer_answer;
 mod session;
+mod webrtc;
 
 pub use attribute::{Direction, RtcpAttribute};
 pub use codec_match::Format;
 pub use crypto::{Crypto, Unusable};
 pub use media::{Media, MediaKind};
 pub use offer_answer::{
-    Extras, Hold, MediaAddress, Negotiator, PeerAnswer, PeerOffer, SdpRefusal, SrtpPolicy,
-    StreamPlan,
+    Extras, Hold, MediaAddress, MediaForm, Negotiator, PeerAnswer, PeerOffer, SdpRefusal,
+    SrtpPolicy, StreamPlan,
 };
 pub use session::{Connection, Line, Origin, Sdp, SdpError};
+pub use webrtc::{DtlsLines, IceLines, Setup};
+
+use crate::proto::srtp::{Fingerprint, Hash};
 
 /// Bytes of one description; a browser's largest is near 12 kB.
 pub const BODY_MAX: usize = 64 * 1024;
@@ -40,6 +44,9 @@ pub fn fuzz_sdp(body: &[u8]) {
     if body.len() % 2 == 1 {
         near.secure_by(SrtpPolicy::Optional, true, [1; 32]);
         far.secure_by(SrtpPolicy::Required, false, [2; 32]);
+        let ours = Fingerprint { hash: Hash::Sha256, digest: vec![7; 32] };
+        near.speak_webrtc(MediaForm::Auto, false, ours.clone(), [3; 32]);
+        far.speak_webrtc(MediaForm::Webrtc, body.len() % 4 == 1, ours, [4; 32]);
     }
     if let Ok(offer) = near.offer_from_peer(body) {
         far.offer_to_peer(Some(&offer.sdp), at);

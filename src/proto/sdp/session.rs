@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::attribute::Direction;
 use super::media::Media;
+use super::webrtc::IceLines;
 use super::{BODY_MAX, FORMATS_MAX, LINES_MAX, MEDIA_MAX};
 
 /// One session description.
@@ -260,7 +261,9 @@ impl Sdp {
             return Direction::Inactive;
         }
         let declared = self.direction_of(media);
-        if self.connection_of(media).is_some_and(Connection::is_unspecified) {
+        // Where ICE finds the way the address is what stands there before it is known (RFC 8840 §4.1.2).
+        let has_address = || IceLines::of(self, media).is_none();
+        if self.connection_of(media).is_some_and(Connection::is_unspecified) && has_address() {
             declared.intersect(Direction::SendOnly)
         } else {
             declared

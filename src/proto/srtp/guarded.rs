@@ -52,6 +52,13 @@ impl GuardedLeg {
                 return false;
             }
             Protection::Keyed(keys) => keys,
+            Protection::Dtls(association) => match &association.keys {
+                Some(keys) => keys,
+                None => {
+                    self.state = State::Pending;
+                    return false;
+                }
+            },
         };
         self.state = State::Keyed;
         if self.room.is_empty() {

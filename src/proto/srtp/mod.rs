@@ -1,9 +1,10 @@
 //! SRTP and SRTCP (RFC 3711, RFC 7714): one leg's keys, and packets protected and opened in place.
 //!
-//! Where the keys come from is nothing to this module: [`crate::proto::sdp`] reads them from `a=crypto` lines. No
-//! function here allocates for a packet.
+//! Where the keys come from is nothing to this module: [`crate::proto::sdp`] reads them from `a=crypto` lines, or the
+//! media plane has them of DTLS. No function here allocates for a packet.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
+mod association;
 mod cipher;
 mod derivation;
 mod guarded;
@@ -15,6 +16,7 @@ use std::fmt;
 
 use super::rtp::HEADER_LEN;
 
+pub use association::{Association, FINGERPRINTS_MAX, Fingerprint, Hash, exported};
 pub use guarded::{GUARDED_MAX, GuardedLeg};
 
 /// A cipher with its authentication, as `a=crypto` names them (RFC 4568 §6.2, RFC 7714 §14.2).
@@ -47,6 +49,17 @@ impl Suite {
             Self::AesCm128HmacSha1_32 => "AES_CM_128_HMAC_SHA1_32",
             Self::AeadAes128Gcm => "AEAD_AES_128_GCM",
             Self::AeadAes256Gcm => "AEAD_AES_256_GCM",
+        }
+    }
+
+    /// Its name for operators, where DTLS agreed on the keys.
+    #[must_use]
+    pub const fn name_by_dtls(self) -> &'static str {
+        match self {
+            Self::AesCm128HmacSha1_80 => "DTLS AES_CM_128_HMAC_SHA1_80",
+            Self::AesCm128HmacSha1_32 => "DTLS AES_CM_128_HMAC_SHA1_32",
+            Self::AeadAes128Gcm => "DTLS AEAD_AES_128_GCM",
+            Self::AeadAes256Gcm => "DTLS AEAD_AES_256_GCM",
         }
     }
 
@@ -194,6 +207,8 @@ pub enum Protection {
     Pending,
     /// By these keys.
     Keyed(Box<Keys>),
+    /// By keys that DTLS agrees on beside the audio.
+    Dtls(Box<Association>),
 }
 
 impl Protection {
@@ -202,6 +217,7 @@ impl Protection {
     pub fn suite(&self) -> Option<Suite> {
         match self {
             Self::Keyed(keys) => Some(keys.send.suite()),
+            Self::Dtls(association) => association.keys.as_ref().map(|keys| keys.send.suite()),
             Self::Clear | Self::Pending => None,
         }
     }

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::proto::sip::session::{Ending, State};
-use crate::proto::srtp::Suite;
 use crate::switch::cause::{self, Cause};
 use crate::switch::cdr::record::{LegRecord, VERDICT};
 use crate::switch::cdr::sound::Sound;
@@ -252,7 +251,7 @@ pub(super) fn record_of(leg: &Leg) -> LegRecord {
         session_id: format!("{:032x}", leg.session.peer_session_id()),
         signalling: leg.signalling,
         audio: leg.negotiator.plan().remote_rtp,
-        srtp: leg.negotiator.suite().map_or("", Suite::name),
+        srtp: leg.negotiator.protection_name(),
         status: leg.status,
         packets_in: 0,
         packets_out: 0,

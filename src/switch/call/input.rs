@@ -13,6 +13,7 @@ use crate::proto::sip::header::reason::Reasons;
 use crate::proto::sip::location::Location;
 use crate::proto::sip::message::Message;
 use crate::proto::sip::transport::{Dest, Flow};
+use crate::proto::srtp::Keys;
 use crate::switch::cause::Cause;
 use crate::switch::cdr::record::{Began, CallId, HungUpBy};
 use crate::switch::cdr::sound::{Packets, Sound};
@@ -283,7 +284,7 @@ pub enum Input {
         by: String,
     },
     /// A side in a room pressed a key: it is for us.
-    Keyed {
+    Digit {
         /// Which side.
         side: Side,
         /// The key's event (RFC 4733 §3.2).
@@ -327,6 +328,15 @@ pub enum Input {
     Heard(Side),
     /// A side's audio comes from, and is sent to, this address.
     Latched(Side, SocketAddr),
+    /// DTLS agreed on the keys of this association.
+    Keyed {
+        /// Its number.
+        number: u64,
+        /// The keys.
+        keys: Box<Keys>,
+    },
+    /// A side's audio gets no keys, for this reason.
+    NotKeyed(Side, &'static str),
     /// A side that should be sending has been silent for this long.
     DeadMedia(Side, Duration),
     /// The side across pressed a key that this side takes in no form that its stream can have.

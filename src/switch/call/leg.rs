@@ -8,7 +8,6 @@ use crate::proto::sdp::Negotiator;
 use crate::proto::sip::endpoint::{ClientKey, ServerKey};
 use crate::proto::sip::method::Method;
 use crate::proto::sip::session::Session;
-use crate::proto::srtp::Suite;
 use crate::switch::call::Origin;
 use crate::switch::health::Place;
 use crate::switch::identity::Shown;
@@ -50,7 +49,7 @@ pub struct Leg {
     /// Another flow of the same device.
     pub(super) next_flow: Option<Box<Target>>,
     /// What the timeline says that its audio is encrypted by.
-    pub(super) suite_told: Option<Suite>,
+    pub(super) protection_told: &'static str,
     /// Did it answer anything at all?
     pub has_answered_anything: bool,
     /// Its transactions, latest last.
@@ -85,7 +84,7 @@ impl Leg {
             forwards: [None, None],
             next_flow: None,
             is_counted: true,
-            suite_told: None,
+            protection_told: "",
             has_answered_anything: false,
             clients: Vec::new(),
             asides: VecDeque::new(),

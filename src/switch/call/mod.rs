@@ -293,6 +293,8 @@ impl Call {
             Input::Latched(side, from) => {
                 self.note_of(now, side, "media.latched", format!("audio comes from {from}"));
             }
+            Input::Keyed { number, keys } => self.keyed(number, &keys),
+            Input::NotKeyed(side, why) => self.not_keyed(now, side, why, out),
             Input::DeadMedia(side, silence) => self.dead_media(now, side, silence, out),
             Input::Pressed { side, event, duration } => {
                 self.pressed(now, side, event, duration, out)
@@ -311,7 +313,7 @@ impl Call {
                     self.note(now, &label, "media.reported", text);
                 }
             }
-            Input::Keyed { side, event } => self.keyed(now, side, event, out),
+            Input::Digit { side, event } => self.room_digit(now, side, event, out),
             Input::Talking { side, is_on } => self.talking(side, is_on, out),
             Input::Room(news) => self.room_news(now, news, out),
             Input::Watched { by, who, is_on } => self.watched(now, (by, &who, is_on), out),

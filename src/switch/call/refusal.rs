@@ -82,7 +82,8 @@ impl Call {
         true
     }
 
-    /// The peer takes no codec of the caller's: it is asked again, with what those can be made into.
+    /// The peer takes no codec of the caller's, or not the form of audio that browsers want: it is asked again, with what those
+    /// can be made into, and plainly.
     fn offer_more(
         &mut self,
         now: Instant,
@@ -93,14 +94,17 @@ impl Call {
         let is_wanted = self.winner.is_none() && self.ring_deadline.is_some();
         let Some(at) = self.media_address(At::B(index)).filter(|_| is_wanted) else { return false };
         let Some(leg) = self.branches.get_mut(index) else { return false };
+        let was_web = leg.negotiator.offers_dtls();
         let Some(offer) = leg.negotiator.offer_more(at) else { return false };
+        let is_plain_now = was_web && !leg.negotiator.offers_dtls();
         let label = leg.label.clone();
         let mut is_sent = false;
         self.on_session(now, At::B(index), out, |session, sip| {
             is_sent = session.invite_again(offer, sip);
         });
         if is_sent {
-            self.note(now, &label, "media.more", format!("{status}: it is offered more codecs"));
+            let what = if is_plain_now { "plain audio" } else { "more codecs" };
+            self.note(now, &label, "media.more", format!("{status}: it is offered {what}"));
         }
         is_sent
     }

@@ -448,7 +448,13 @@ impl Call {
     }
 
     /// A key came in the stream of a side that is in a room.
-    pub(super) fn keyed(&mut self, now: Instant, side: Side, event: u8, out: &mut Vec<Output>) {
+    pub(super) fn room_digit(
+        &mut self,
+        now: Instant,
+        side: Side,
+        event: u8,
+        out: &mut Vec<Output>,
+    ) {
         let Some(key) = key_of(event).filter(|_| self.side_of(At::A) == side) else { return };
         self.key(now, key, out);
     }

@@ -50,6 +50,10 @@ pub struct Packets {
     pub late: u64,
     /// Packets to the peer that the system did not take.
     pub not_taken: u64,
+    /// Connectivity checks that were not the peer's.
+    pub checks: u64,
+    /// Parts of DTLS handshakes that were not the peer's, or broke off.
+    pub handshakes: u64,
     /// Packets that were listened to, as samples of the rest: of G.711 only.
     pub sampled: u64,
     /// Those of them that were silence.
@@ -71,6 +75,8 @@ impl Packets {
             malformed: self.malformed.saturating_sub(before.malformed),
             late: self.late.saturating_sub(before.late),
             not_taken: self.not_taken.saturating_sub(before.not_taken),
+            checks: self.checks.saturating_sub(before.checks),
+            handshakes: self.handshakes.saturating_sub(before.handshakes),
             sampled: self.sampled.saturating_sub(before.sampled),
             silent: self.silent.saturating_sub(before.silent),
         }
@@ -87,6 +93,8 @@ impl Packets {
             (self.malformed, "no RTP"),
             (self.late, "too late"),
             (self.not_taken, "not taken by the system"),
+            (self.checks, "ICE checks of strangers"),
+            (self.handshakes, "DTLS of strangers"),
         ];
         let some = reasons.iter().filter(|(count, _)| *count > 0);
         some.map(|(count, why)| format!("{count} {why}")).collect::<Vec<_>>().join(", ")

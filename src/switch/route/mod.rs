@@ -195,6 +195,7 @@ mod tests {
             record_key: false,
             auto_answer_for: Vec::new(),
             srtp: Default::default(),
+            media: Default::default(),
         };
         let route = |pattern: &str, rewrite: Option<&str>| Route {
             name: pattern.into(),

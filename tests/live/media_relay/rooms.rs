@@ -331,7 +331,7 @@ fn two_that_are_listened_to_hear_each_other_as_before() {
 /// The keys that were told.
 fn keys(told: &[MediaEvent]) -> Vec<u8> {
     let key = |event: &MediaEvent| match event {
-        MediaEvent::Keyed { key, .. } => Some(key.event),
+        MediaEvent::Digit { key, .. } => Some(key.event),
         _ => None,
     };
     told.iter().filter_map(key).collect()

@@ -5,9 +5,9 @@ use std::time::Duration;
 use regex::Regex;
 use tandem::switch::dtmf::Dtmf;
 use tandem::switch::snapshot::{
-    CapsWish, Destination, Device, Dialect, HealthBounds, Listen, Number, PeerAddress, Phone,
-    Reliable, Rights, Route, Secret, Snapshot, SrtpPolicy, StirIn, StirSettings, Transport, Trunk,
-    TrunkMode,
+    CapsWish, Destination, Device, Dialect, HealthBounds, Listen, MediaForm, Number, PeerAddress,
+    Phone, Reliable, Rights, Route, Secret, Snapshot, SrtpPolicy, StirIn, StirSettings, Transport,
+    Trunk, TrunkMode,
 };
 
 pub const CARRIER: &str = "203.0.113.10:5060";
@@ -37,6 +37,7 @@ pub fn phone(extension: &str, name: &str) -> (String, Phone) {
         record_key: false,
         auto_answer_for: Vec::new(),
         srtp: SrtpPolicy::default(),
+        media: MediaForm::default(),
     };
     (extension.to_owned(), phone)
 }
@@ -81,6 +82,7 @@ pub fn trunk(name: &str, mode: TrunkMode, peers: &[&str]) -> Trunk {
         stir_out: false,
         dialect: Dialect::default(),
         srtp: SrtpPolicy::default(),
+        media: MediaForm::default(),
         profile: None,
         written: Vec::new(),
     }

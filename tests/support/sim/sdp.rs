@@ -30,11 +30,13 @@ pub enum Form {
 pub const TALK: Form = Form::Direction("sendrecv");
 pub const HOLD: Form = Form::Direction("sendonly");
 
-/// How a phone encrypts: the transport of its offers, and its key.
+/// How a phone encrypts: the transport of its offers, and its key, or for a browser the digit of its certificate and the
+/// name that it has in ICE.
 #[derive(Clone, Debug)]
 pub struct Secure {
     pub proto: String,
     pub key: String,
+    pub web: Option<(char, String)>,
 }
 
 impl Secure {
@@ -43,7 +45,23 @@ impl Secure {
 
     /// With a key of this letter.
     pub fn new(proto: &str, letter: char) -> Self {
-        Self { proto: proto.to_owned(), key: letter.to_string().repeat(40) }
+        Self { proto: proto.to_owned(), key: letter.to_string().repeat(40), web: None }
+    }
+
+    /// A browser, by DTLS and ICE, with a certificate of this digit.
+    pub fn browser(digit: char) -> Self {
+        let web = Some((digit, format!("name{digit}")));
+        Self { proto: "UDP/TLS/RTP/SAVPF".to_owned(), key: String::new(), web }
+    }
+
+    fn lines_of_browser(&self, setup: &str) -> String {
+        let Some((digit, name)) = &self.web else { return String::new() };
+        let fingerprint = vec![format!("{digit}{digit}"); 32].join(":");
+        format!(
+            "a=ice-ufrag:{name}\r\na=ice-pwd:0123456789012345678901\r\na=mid:0\r\na=rtcp-mux\r\n\
+             a=extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid\r\na=ssrc:7 cname:x\r\n\
+             a=fingerprint:sha-256 {fingerprint}\r\na=setup:{setup}\r\n"
+        )
     }
 
     fn line(&self, tag: &str) -> String {
@@ -53,11 +71,21 @@ impl Secure {
     /// An offer with a key.
     pub fn offered(&self, plain: &str) -> String {
         let keyed = plain.replace("RTP/AVP", &self.proto);
+        if self.web.is_some() {
+            return format!("{keyed}{}", self.lines_of_browser("actpass"));
+        }
         format!("{keyed}{}", self.line("1"))
     }
 
     /// The answer to this offer: with a key if it has one of our suite.
     pub fn answered(&self, plain: &str, offer: &str) -> String {
+        if self.web.is_some() {
+            let setup = line(offer, "a=setup:")
+                .map(|said| if said == "active" { "passive" } else { "active" });
+            let Some(setup) = setup else { return plain.to_owned() };
+            let keyed = plain.replace("RTP/AVP", &self.proto);
+            return format!("{keyed}{}", self.lines_of_browser(setup));
+        }
         let Some(theirs) = crypto(offer).into_iter().find(|line| line.contains(Self::SUITE)) else {
             return plain.to_owned();
         };

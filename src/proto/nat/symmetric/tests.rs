@@ -134,3 +134,39 @@ fn row_138_a_vouched_peer_moves_outside_the_window() {
         assert_eq!(feed(&mut latch, 61_000, PUBLIC, 20, 3)[2], at_last);
     }
 }
+
+/// Row 157: under ICE only checks move the stream, and only addresses that were checked from are heard.
+#[test]
+fn row_157_checks_decide_where_a_peer_is() {
+    let (mut latch, mut rtcp) = (Latch::default(), RtcpLatch::default());
+    let at = |port: u16| SocketAddr::from(([198, 51, 100, 1], port));
+    let header = Header::read(&[0x80, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3]).unwrap();
+    let now = Instant::from_millis(1);
+    latch.follow_checks(true);
+    rtcp.follow(true, true);
+    latch.arm(now, Some(at(9)));
+    assert_eq!(latch.destination(), None, "what is announced is no way yet");
+    for _ in 0..10 {
+        assert_eq!(latch.packet(now, at(9), &header), Verdict::Stranger);
+    }
+    assert!(!latch.may_be_from(at(1)));
+    assert_eq!(latch.checked(at(1), false), None);
+    assert_eq!(latch.packet(now, at(1), &header), Verdict::Accept);
+    assert_eq!(latch.destination(), None, "not nominated yet");
+    // Aggressive nomination: every check nominates, the last one counts (RFC 8445 appendix B.5 has what is left of it).
+    assert_eq!(latch.checked(at(1), true), Some(at(1)));
+    assert_eq!(latch.checked(at(1), true), None, "once");
+    assert_eq!(latch.checked(at(2), true), Some(at(2)));
+    assert_eq!((latch.destination(), latch.learned()), (Some(at(2)), Some(at(2))));
+    assert_eq!(rtcp.destination(&latch), Some(at(2)), "reports share the port");
+    assert!(rtcp.packet(at(1), &latch) && !rtcp.packet(at(3), &latch));
+    for port in 10..10 + u16::try_from(CHECKED_MAX).unwrap() {
+        latch.checked(at(port), false);
+    }
+    assert!(!latch.may_be_from(at(1)), "the oldest leaves");
+    latch.follow_checks(false);
+    assert_eq!(latch.destination(), Some(at(9)));
+    rtcp.follow(false, true);
+    rtcp.checked(at(20), true);
+    assert_eq!(rtcp.destination(&latch), Some(at(20)), "a port and checks of their own");
+}

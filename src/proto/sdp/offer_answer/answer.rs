@@ -3,8 +3,10 @@
 use super::super::attribute::Direction;
 use super::super::codec_match::{Format, own_capabilities};
 use super::super::media::Media;
-use super::super::session::{Line, Sdp};
+use super::super::session::Sdp;
+use super::super::webrtc::{attribute, is_bundled};
 use super::plan::agreed_plan;
+use super::webrtc::session_lines;
 use super::{
     Agreed, AudioSection, Exchange, MediaAddress, Negotiator, OfferSide, PeerAnswer, SdpRefusal,
     has_speech, refused, relayable,
@@ -104,7 +106,11 @@ impl Negotiator {
         if !has_speech(&formats) && !is_off {
             return Err(SdpRefusal::NoCommonCodec);
         }
-        let line = if is_off { None } else { self.answering_line(offered)? };
+        let (line, lines) = if is_off {
+            (None, Vec::new())
+        } else {
+            (self.answering_line(&offer, offered)?, self.answering_lines(&offer, offered, at)?)
+        };
         let formats = if is_off { relayable(offered) } else { self.bind(&formats) };
         let mut section = AudioSection {
             at,
@@ -114,6 +120,7 @@ impl Negotiator {
             ptime_ms: wish.ptime_ms,
             maxptime_ms: wish.maxptime_ms,
             crypto: line.into_iter().collect(),
+            lines,
         }
         .into_media();
         if is_off {
@@ -121,14 +128,15 @@ impl Negotiator {
             section.formats.clone_from(&offered.formats);
         }
         if let Some(mid) = offered.attribute("mid") {
-            // The name of the section is mirrored, its bundling is not (RFC 5888 §9).
-            section.others.push(Line { kind: 'a', value: format!("mid:{mid}") });
+            // The name of the section is mirrored (RFC 5888 §9).
+            section.others.push(attribute(format!("mid:{mid}")));
         }
+        let others = session_lines(&section, is_bundled(&offer, offered));
         let mut media: Vec<Media> = offer.media.iter().map(refused).collect();
         if let Some(place) = media.get_mut(audio) {
             *place = section;
         }
-        let local = self.send(Sdp { media, ..Sdp::default() }, at);
+        let local = self.send(Sdp { media, others, ..Sdp::default() }, at);
         let body = local.to_bytes();
         self.peer_wish = theirs;
         self.agree(local, offer, audio, false, is_answered);
@@ -158,9 +166,11 @@ impl Negotiator {
         let allowed = if is_late { Direction::SendRecv } else { self.peer_wish };
         let ours_allows = ours.direction.unwrap_or_default().reverse();
         let direction = declared.intersect(ours_allows).intersect(allowed);
+        let is_certified = self.is_certified(&sdp, audio, ours);
         let Some(media) = sdp.media.get_mut(audio) else { return Err(SdpRefusal::NoAudio) };
         let is_rejected = media.port == 0;
         if !is_rejected {
+            is_certified?;
             self.match_line(media, ours)?;
             check_answer(media, ours)?;
         }
@@ -189,6 +199,7 @@ impl Negotiator {
             exchange.is_answered = true;
         }
         self.keys_are_fresh();
+        self.associate();
     }
 }
 
@@ -217,7 +228,7 @@ fn common_formats(offered: &[Format], chosen: &[Format]) -> Vec<Format> {
 /// Whether a live stream of the answer can be used, after filling in the maps
 /// that it left out because they were ours.
 fn check_answer(media: &mut Media, ours: &Media) -> Result<(), SdpRefusal> {
-    if !media.is_plain_rtp() && !media.is_keyed_here() {
+    if !media.is_plain_rtp() && !media.is_secure_rtp() {
         return Err(SdpRefusal::NoAudio);
     }
     for (number, map) in &ours.rtpmaps {

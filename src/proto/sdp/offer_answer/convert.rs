@@ -25,17 +25,19 @@ impl Negotiator {
         self.extras = extras;
     }
 
-    /// Another offer for a peer that has refused the last one: with everything behind it that it could be converted to.
+    /// Another offer for a peer that has refused the last one: with everything behind it that it could be converted to, and
+    /// plain if it was only thought to be a browser.
     /// `None` if that was offered, or there is nothing more.
     pub fn offer_more(&mut self, at: MediaAddress) -> Option<Vec<u8>> {
         let open = self.exchange.as_ref().filter(|open| !open.is_answered && !self.insists)?;
         let OfferSide::Us { is_late: false, .. } = open.side else { return None };
         let (side, audio, mut media) = (open.side, open.audio, open.offer.media.clone());
         self.insists = true;
+        let is_plain_now = self.give_up_webrtc(media.get_mut(audio)?);
         let offered = relayable(media.get(audio)?);
         let mut formats = offered.clone();
         self.widen(&mut formats);
-        if formats == offered {
+        if formats == offered && !is_plain_now {
             return None;
         }
         let bound = self.bind(&formats);

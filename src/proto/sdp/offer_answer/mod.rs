@@ -10,17 +10,19 @@ mod offer;
 mod plan;
 mod refusal;
 mod security;
+mod webrtc;
 
 pub use convert::Extras;
 pub use plan::{MediaAddress, StreamPlan};
 pub use refusal::SdpRefusal;
 pub use security::SrtpPolicy;
+pub use webrtc::MediaForm;
 
 use super::attribute::{Direction, RtcpAttribute};
 use super::codec_match::Format;
 use super::crypto::Crypto;
 use super::media::{Media, MediaKind};
-use super::session::{Connection, Origin, Sdp};
+use super::session::{Connection, Line, Origin, Sdp};
 
 /// One leg's description of itself and of its peer, agreed and in negotiation.
 ///
@@ -49,6 +51,8 @@ pub struct Negotiator {
     insists: bool,
     /// Whether and how its audio is encrypted; `None` is never.
     security: Option<security::Security>,
+    /// What it needs for DTLS and ICE; `None` is neither.
+    web: Option<webrtc::Web>,
 }
 
 /// The latest offer and whether it has had its answer. It is kept after that,
@@ -161,6 +165,7 @@ impl Negotiator {
             extras: Extras::None,
             insists: false,
             security: None,
+            web: None,
         }
     }
 
@@ -290,6 +295,8 @@ struct AudioSection<'a> {
     ptime_ms: Option<u32>,
     maxptime_ms: Option<u32>,
     crypto: Vec<Crypto>,
+    /// Lines of DTLS, ICE and shared ports.
+    lines: Vec<Line>,
 }
 
 impl AudioSection<'_> {
@@ -299,8 +306,9 @@ impl AudioSection<'_> {
         media.direction = Some(self.direction);
         media.ptime_ms = self.ptime_ms;
         media.maxptime_ms = self.maxptime_ms;
-        media.rtcp = self.at.rtcp_attribute();
         media.crypto = self.crypto;
+        media.others = self.lines;
+        media.rtcp = self.at.rtcp_attribute();
         media
     }
 }

@@ -4,6 +4,9 @@ use super::super::attribute::Direction;
 use super::super::codec_match::{Format, own_capabilities};
 use super::super::media::Media;
 use super::super::session::Sdp;
+use super::super::webrtc::{DtlsLines, IceLines};
+use super::security::Keying;
+use super::webrtc::is_transport;
 use super::{
     Agreed, AudioSection, Exchange, Hold, MediaAddress, Negotiator, OfferSide, PeerOffer,
     SdpRefusal, has_speech, refused, relayable, with_one_audio,
@@ -37,8 +40,9 @@ impl Negotiator {
     /// can be used there, else the first one that can, with keys before without.
     fn audio_of_offer<'a>(&self, sdp: &'a Sdp) -> Result<(usize, &'a Media), SdpRefusal> {
         let is_live = |m: &Media| m.is_audio() && m.port != 0;
-        let is_usable = |m: &Media| is_live(m) && self.chosen(m).is_ok();
-        let is_keyed = |m: &Media| is_live(m) && self.chosen(m).is_ok_and(|line| line.is_some());
+        let is_usable = |m: &Media| is_live(m) && self.chosen(sdp, m).is_ok();
+        let is_keyed =
+            |m: &Media| is_live(m) && self.chosen(sdp, m).is_ok_and(|keys| keys != Keying::Clear);
         let known = self.agreed.as_ref().map(|agreed| agreed.audio);
         let index = known
             .filter(|index| sdp.media.get(*index).is_some_and(is_usable))
@@ -47,19 +51,19 @@ impl Negotiator {
             .or_else(|| sdp.audio_index())
             .ok_or(SdpRefusal::NoAudio)?;
         let media = sdp.media.get(index).ok_or(SdpRefusal::NoAudio)?;
-        if media.port == 0 && (media.is_plain_rtp() || media.is_keyed_here()) {
+        if media.port == 0 && (media.is_plain_rtp() || media.is_secure_rtp()) {
             // Port zero alone is a hold; beside a live stream of another kind it
             // means "fax instead", or SRTP of a kind that is not ours instead.
             let live = sdp.media.iter().find(|m| m.port != 0);
             return match live {
                 Some(other) if other.is_audio() => {
-                    Err(self.chosen(other).err().unwrap_or(SdpRefusal::NoAudio))
+                    Err(self.chosen(sdp, other).err().unwrap_or(SdpRefusal::NoAudio))
                 }
                 Some(_) => Err(SdpRefusal::NoAudio),
                 None => Ok((index, media)),
             };
         }
-        self.chosen(media)?;
+        self.chosen(sdp, media)?;
         if !has_speech(&relayable(media)) {
             return Err(SdpRefusal::NoCommonCodec);
         }
@@ -92,6 +96,9 @@ impl Negotiator {
         if let Some(section) = media.get_mut(audio).filter(|section| section.port != 0) {
             section.port = at.rtp_port;
             section.rtcp = at.rtcp_attribute();
+            let mut lines = self.offering_transport(at);
+            lines.extend(section.others.drain(..).filter(|line| !is_transport(line)));
+            section.others = lines;
         }
         self.open_offer(media, audio, at, OfferSide::Us { is_late: false, far_wish })
     }
@@ -108,7 +115,7 @@ impl Negotiator {
         let formats = self.bind(&wished);
         let (crypto, first_proto) = self.offering_lines(is_late);
         let (mut media, audio, proto) = self.layout(first_proto);
-        let section = AudioSection {
+        let mut section = AudioSection {
             at,
             proto: &proto,
             formats: &formats,
@@ -116,8 +123,10 @@ impl Negotiator {
             ptime_ms: far.and_then(|(_, media)| media.ptime_ms),
             maxptime_ms: far.and_then(|(_, media)| media.maxptime_ms),
             crypto,
+            lines: self.offering_transport(at),
         }
         .into_media();
+        section.others.extend(self.name_of_section());
         match media.get_mut(audio) {
             Some(place) => *place = section,
             None => media.push(section),
@@ -149,7 +158,8 @@ impl Negotiator {
         at: MediaAddress,
         side: OfferSide,
     ) -> Vec<u8> {
-        let offer = self.send(Sdp { media, ..Sdp::default() }, at);
+        let others = self.lines_of_session(&media, audio);
+        let offer = self.send(Sdp { media, others, ..Sdp::default() }, at);
         let body = offer.to_bytes();
         self.exchange = Some(Exchange { side, offer, audio, is_answered: false });
         body
@@ -188,7 +198,8 @@ fn differs(agreed: &Agreed, offer: &Sdp) -> bool {
         let list = sdp.media.iter().map(|media| {
             let connection = sdp.connection_of(media).cloned();
             let (direction, keys) = (sdp.effective_direction_of(media), media.crypto.clone());
-            (connection, media.port, direction, media.formats.clone(), keys)
+            let transport = (IceLines::of(sdp, media), DtlsLines::of(sdp, media));
+            (connection, media.port, direction, media.formats.clone(), keys, transport)
         });
         list.collect::<Vec<_>>()
     };

@@ -6,8 +6,9 @@ use super::super::attribute::Direction;
 use super::super::codec_match::Format;
 use super::super::media::Media;
 use super::super::session::{Connection, Sdp};
-use super::security::protection;
+use super::security::{Keying, protection};
 use super::{Agreed, Hold, Negotiator, OfferSide, relayable, with_one_audio};
+use crate::proto::nat::ice::IcePlan;
 use crate::proto::srtp::Protection;
 
 /// Where we want a stream's packets.
@@ -48,6 +49,10 @@ pub struct StreamPlan {
     pub telephone_event_pt: Option<u8>,
     /// How the packets are protected, both ways.
     pub protection: Protection,
+    /// How the peer finds its way to us by ICE, and shows where it is.
+    pub ice: Option<IcePlan>,
+    /// Reports share the port of the audio (RFC 5761).
+    pub is_rtcp_mux: bool,
     /// Digits that cannot go as events go by the signalling, and are not made tones.
     pub is_toneless: bool,
 }
@@ -93,13 +98,15 @@ impl Negotiator {
         {
             plan = match (plan, exchange.side) {
                 (None, OfferSide::Peer) => Some(StreamPlan {
-                    protection: until_keyed(self.chosen(media).is_ok_and(|line| line.is_some())),
+                    protection: until_keyed(
+                        self.chosen(&exchange.offer, media).is_ok_and(|keys| keys != Keying::Clear),
+                    ),
                     ..plan_of_offer(&exchange.offer, media)
                 }),
                 (None, OfferSide::Us { .. }) => Some(StreamPlan {
                     receive: media.direction.unwrap_or_default().receives(),
                     receive_formats: relayable(media),
-                    protection: until_keyed(!media.crypto.is_empty()),
+                    protection: until_keyed(!media.crypto.is_empty() || media.is_secure_rtp()),
                     ..StreamPlan::default()
                 }),
                 (Some(mut agreed), OfferSide::Us { .. }) => {
@@ -109,7 +116,8 @@ impl Negotiator {
                 (agreed, OfferSide::Peer) => agreed,
             };
         }
-        StreamPlan { is_holding: self.hold() != Hold::Off, ..plan.unwrap_or_default() }
+        let plan = self.with_transport(plan.unwrap_or_default());
+        StreamPlan { is_holding: self.hold() != Hold::Off, ..plan }
     }
 }
 
@@ -153,6 +161,8 @@ fn fill(
 ) -> StreamPlan {
     StreamPlan {
         is_toneless: false,
+        ice: None,
+        is_rtcp_mux: false,
         remote_rtp: rtp_address(remote, media),
         remote_rtcp: rtcp_address(remote, media),
         send: flow.sends(),

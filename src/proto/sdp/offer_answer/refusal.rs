@@ -14,8 +14,10 @@ pub enum SdpRefusal {
     NoAudio,
     /// Audio only over SRTP, and the peer is to have none.
     SecureOnly,
-    /// Audio only over SRTP with keys that are agreed on by DTLS, which we do not speak.
+    /// Audio only over SRTP with keys that are agreed on by DTLS, which the peer is not to use.
     KeysByDtls,
+    /// The same, and no fingerprint of a certificate by a hash that is believed.
+    NoFingerprint,
     /// Audio over SRTP, and no `a=crypto` line that we can use; why the first one is none.
     NoUsableKey(Option<Unusable>),
     /// Audio in the clear, from a peer that must encrypt it.
@@ -35,9 +37,11 @@ impl SdpRefusal {
         match self {
             Self::Malformed(_) | Self::Glare | Self::NoOffer => (399, "Miscellaneous warning"),
             Self::NoAudio => (304, "Media type not available"),
-            Self::SecureOnly | Self::KeysByDtls | Self::NoUsableKey(_) | Self::ClearOnly => {
-                (302, "Incompatible transport protocol")
-            }
+            Self::SecureOnly
+            | Self::KeysByDtls
+            | Self::NoFingerprint
+            | Self::NoUsableKey(_)
+            | Self::ClearOnly => (302, "Incompatible transport protocol"),
             Self::NoCommonCodec => (305, "Incompatible media format"),
         }
     }
@@ -51,6 +55,7 @@ impl SdpRefusal {
             Self::NoAudio
             | Self::SecureOnly
             | Self::KeysByDtls
+            | Self::NoFingerprint
             | Self::NoUsableKey(_)
             | Self::ClearOnly
             | Self::NoCommonCodec
@@ -72,6 +77,9 @@ impl fmt::Display for SdpRefusal {
             Self::NoAudio => f.write_str("the offer has no audio stream"),
             Self::SecureOnly => f.write_str("there is audio only over SRTP, which is off here"),
             Self::KeysByDtls => f.write_str("there is audio only over SRTP with keys by DTLS"),
+            Self::NoFingerprint => f.write_str(
+                "there is audio over SRTP with keys by DTLS, and no fingerprint by SHA-256 or better",
+            ),
             Self::NoUsableKey(None) => f.write_str("there is audio over SRTP and no key for it"),
             Self::NoUsableKey(Some(why)) => {
                 write!(f, "no a=crypto line can be used, the first one because of {why}")

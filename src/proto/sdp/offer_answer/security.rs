@@ -6,6 +6,8 @@
 
 use super::super::crypto::Crypto;
 use super::super::media::Media;
+use super::super::session::Sdp;
+use super::super::webrtc::DtlsLines;
 use super::{Agreed, Negotiator, SdpRefusal};
 use crate::proto::srtp::{Keys, MATERIAL_MAX, MasterKey, Protection, Suite};
 use crate::proto::token::Tokens;
@@ -64,6 +66,17 @@ impl Security {
     }
 }
 
+/// How a stream's audio would be protected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Keying<'m> {
+    /// Not at all.
+    Clear,
+    /// By the key in this line.
+    Line(&'m Crypto),
+    /// By DTLS.
+    Dtls(DtlsLines),
+}
+
 impl Negotiator {
     /// From now on audio is encrypted by this policy, under keys made of the seed, which must be unguessable.
     /// `is_private`: nobody on the way to the peer can read the signalling. Without this call it is never encrypted.
@@ -78,44 +91,69 @@ impl Negotiator {
         if let Some(security) = &mut self.security {
             security.is_stale = true;
         }
+        self.restart();
     }
 
-    /// What the agreed audio is encrypted by.
+    /// What the agreed audio is encrypted by, under a key of the description.
     #[must_use]
     pub fn suite(&self) -> Option<Suite> {
         self.agreed.as_ref().and_then(Agreed::lines).map(|(ours, _)| ours.suite())
     }
 
-    fn policy(&self) -> SrtpPolicy {
+    /// What the audio is encrypted by, in an operator's words; empty while it is not.
+    #[must_use]
+    pub fn protection_name(&self) -> &'static str {
+        match self.agreed.as_ref().map(|agreed| self.protection(agreed)) {
+            Some(Protection::Dtls(by)) => {
+                by.keys.map_or("", |keys| keys.send.suite().name_by_dtls())
+            }
+            Some(protection) => protection.suite().map_or("", Suite::name),
+            None => "",
+        }
+    }
+
+    pub(super) fn policy(&self) -> SrtpPolicy {
         self.security.as_ref().map_or(SrtpPolicy::Off, |security| security.policy)
     }
 
-    /// The line of a live stream of the peer's that its audio would go by: its first one that we know (RFC 4568
-    /// §5.1.2). `None`: in the clear.
-    pub(super) fn chosen<'m>(&self, media: &'m Media) -> Result<Option<&'m Crypto>, SdpRefusal> {
+    /// How the audio of a live stream of the peer's would be protected: by DTLS, which shows nobody the keys, else by its
+    /// first line that we know (RFC 4568 §5.1.2).
+    pub(super) fn chosen<'m>(&self, sdp: &Sdp, media: &'m Media) -> Result<Keying<'m>, SdpRefusal> {
         let policy = self.policy();
+        if policy == SrtpPolicy::Off && media.is_secure_rtp() {
+            return Err(SdpRefusal::SecureOnly);
+        }
+        if !media.is_secure_rtp() && !media.is_plain_rtp() {
+            return Err(SdpRefusal::NoAudio);
+        }
+        if self.speaks_dtls()
+            && let Some(lines) = DtlsLines::of(sdp, media)
+        {
+            return Ok(Keying::Dtls(lines));
+        }
         let line = media.crypto.first().filter(|_| policy != SrtpPolicy::Off);
         if media.is_secure_rtp() {
             return match line {
-                _ if policy == SrtpPolicy::Off => Err(SdpRefusal::SecureOnly),
+                _ if !media.is_keyed_here() && self.speaks_dtls() => Err(SdpRefusal::NoFingerprint),
                 _ if !media.is_keyed_here() => Err(SdpRefusal::KeysByDtls),
-                Some(line) => Ok(Some(line)),
+                Some(line) => Ok(Keying::Line(line)),
                 None => Err(SdpRefusal::NoUsableKey(media.unusable_crypto)),
             };
-        }
-        if !media.is_plain_rtp() {
-            return Err(SdpRefusal::NoAudio);
         }
         match (line, policy, media.unusable_crypto) {
             (None, SrtpPolicy::Required, None) => Err(SdpRefusal::ClearOnly),
             (None, SrtpPolicy::Required, why) => Err(SdpRefusal::NoUsableKey(why)),
-            (line, ..) => Ok(line),
+            (line, ..) => Ok(line.map_or(Keying::Clear, Keying::Line)),
         }
     }
 
     /// Our line in the answer to this stream.
-    pub(super) fn answering_line(&mut self, offered: &Media) -> Result<Option<Crypto>, SdpRefusal> {
-        let Some(theirs) = self.chosen(offered)?.cloned() else { return Ok(None) };
+    pub(super) fn answering_line(
+        &mut self,
+        offer: &Sdp,
+        offered: &Media,
+    ) -> Result<Option<Crypto>, SdpRefusal> {
+        let Keying::Line(theirs) = self.chosen(offer, offered)? else { return Ok(None) };
         let known = self.agreed.as_ref().and_then(Agreed::lines);
         let ours =
             known.filter(|(_, before)| before.key == theirs.key).map(|(ours, _)| ours.key.clone());
@@ -132,6 +170,9 @@ impl Negotiator {
     /// A late offer has new keys: who asks for one may be about to connect us to somebody else, who knows nothing of
     /// how often the numbers went round under the old ones.
     pub(super) fn offering_lines(&mut self, is_late: bool) -> (Vec<Crypto>, &'static str) {
+        if self.offers_dtls() {
+            return (Vec::new(), "UDP/TLS/RTP/SAVPF");
+        }
         let agreed = self.agreed.as_ref();
         let is_keyed = agreed.and_then(Agreed::lines).is_some();
         let local = agreed.and_then(|agreed| agreed.local.media.get(agreed.audio));
@@ -158,6 +199,11 @@ impl Negotiator {
     ///
     /// Our offers have each suite once, so the suite says which line is meant, where the tag is wrong too.
     pub(super) fn match_line(&self, answer: &mut Media, ours: &Media) -> Result<(), SdpRefusal> {
+        // Who was offered DTLS has been asked for its certificate already.
+        if ours.attribute("fingerprint").is_some() {
+            answer.crypto.clear();
+            return if answer.is_secure_rtp() { Ok(()) } else { Err(SdpRefusal::ClearOnly) };
+        }
         if ours.crypto.is_empty() {
             answer.crypto.clear();
             return if answer.is_secure_rtp() { Err(SdpRefusal::SecureOnly) } else { Ok(()) };
@@ -184,6 +230,9 @@ impl Negotiator {
 
     /// What the agreed keys, or those that are still awaited, mean for the packets.
     pub(super) fn protection(&self, agreed: &Agreed) -> Protection {
+        if let Some(association) = self.association_of(agreed) {
+            return Protection::Dtls(Box::new(association.clone()));
+        }
         let is_stale = self.security.as_ref().is_some_and(|security| security.is_stale);
         match protection(agreed) {
             Protection::Keyed(_) if is_stale => Protection::Pending,
