@@ -21,7 +21,6 @@ use crate::proto::time::Instant;
 use crate::switch::call::{Call, Input, MediaOp, Output, Ports, Side, Start, TapeOp, View};
 use crate::switch::cause;
 use crate::switch::cdr::record::{Began, CallId, HungUpBy, Record};
-use crate::switch::speech::SpeechSettings;
 
 /// Inputs a call may fall behind by. When it is full the input is dropped and counted; a request that is lost
 /// so is answered when the call ends, transactions and timers see to the rest.
@@ -70,7 +69,6 @@ pub async fn run(start: Start, mut tools: Tools, mut mailbox: mpsc::Receiver<Tol
     let began = start.began.clone();
     let (lines, made) = speech::Lines::new();
     let mut task = Task {
-        speech: start.snapshot.speech.clone(),
         lines,
         made,
         began,
@@ -117,8 +115,7 @@ struct Task {
     is_without_media: bool,
     /// What was known at once: ports that were there, a recording that cannot be. The call is told in its next turns.
     next: VecDeque<Input>,
-    /// What is said here, and what is being made to be said.
-    speech: SpeechSettings,
+    /// What is being made to be said.
     lines: speech::Lines,
     made: mpsc::Receiver<speech::Made>,
     /// The call's recording.

@@ -84,7 +84,11 @@ pub async fn run(paths: Paths) -> Result<(), StartError> {
         clock,
         media: media.handle(),
         store: store.clone(),
-        speaker: Speaker::new(sounds.clone()),
+        speaker: Speaker::new(
+            sounds.clone(),
+            Arc::clone(&loaded.speech),
+            paths.state.join("speech"),
+        ),
         sounds,
         recorder: recorder.clone(),
         events: events.clone(),

@@ -23,6 +23,7 @@ mod recording;
 mod secure;
 mod services;
 mod sounds;
+mod speech;
 mod stir;
 mod tcp;
 mod thousand;

@@ -39,9 +39,8 @@ impl Task {
     pub(super) fn say(&mut self, sides: Vec<Side>, token: u64, say: Say) {
         self.lines.waiting.push_back(Line { token, sides, clips: None });
         let (speaker, made) = (self.tools.speaker.clone(), self.lines.made.clone());
-        let settings = self.speech.clone();
         tokio::spawn(async move {
-            let clips = speaker.clips(&settings, say).await;
+            let clips = speaker.clips(say).await;
             // The call may be over by now.
             let _ = made.send((token, clips)).await;
         });

@@ -10,6 +10,7 @@ mod probe;
 mod recordings;
 mod run;
 mod show;
+mod speech;
 mod table;
 mod time;
 

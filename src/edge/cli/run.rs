@@ -6,10 +6,10 @@ use std::path::Path;
 use clap::CommandFactory as _;
 use serde_json::{Value, json};
 
-use super::args::{Args, CallVerb, GuardVerb, RecordVerb, RecordingVerb, TrunkVerb, Verb};
+use super::args::{Args, CallVerb, GuardVerb, RecordVerb, RecordingVerb, TrunkVerb, Verb, Words};
 use super::client::{Client, ClientError, typed};
 use super::table::clean;
-use super::{CliError, Out, events, ladder, manual, phone, probe, recordings, show, time};
+use super::{CliError, Out, events, ladder, manual, phone, probe, recordings, show, speech, time};
 use crate::edge::clock;
 use crate::edge::command::reply::{CallDetail, DoctorReply, OriginateReply, ReloadReply};
 use crate::edge::config::{self, Diagnostic, Severity};
@@ -88,6 +88,7 @@ fn ask<W: Write>(
                 Ok(show::records(&typed(reply)?, now, out.paint))
             })
         }
+        Verb::Say { .. } => speech::preview(client, verb, (is_json, out)),
         Verb::Recordings { .. } | Verb::Recording { .. } | Verb::Audit { .. } => {
             recorded(client, verb, is_json, out)
         }
@@ -201,6 +202,20 @@ fn call<W: Write>(
             let state = reply["recording"].as_str().unwrap_or_default().to_owned();
             list(reply, is_json, out, |_, _| {
                 Ok(format!("The recording of call {} is {}.\n", clean(id), clean(&state)))
+            })
+        }
+        CallVerb::Say { id, text, side, lang } => {
+            let words = Words::Text(text);
+            speech::say(client, (id, *side), words, lang.as_deref(), (is_json, out))
+        }
+        CallVerb::Play { id, what, side, lang } => {
+            let words = Words::Prompts(what);
+            speech::say(client, (id, *side), words, lang.as_deref(), (is_json, out))
+        }
+        CallVerb::Silence { id } => {
+            let reply = client.call("call.silence", json!({ "call": id }))?;
+            list(reply, is_json, out, |_, _| {
+                Ok(format!("Nothing more is said to call {}.\n", clean(id)))
             })
         }
         CallVerb::Hangup { id } => {

@@ -5,6 +5,7 @@ mod nearest;
 mod params;
 pub mod recordings;
 pub mod reply;
+mod speech;
 
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use tokio::sync::oneshot;
 
 pub use self::nearest::nearest;
 use self::params::Params;
+pub use self::speech::SpeechCommand;
 use super::config::Diagnostic;
 use super::control::rpc::RpcError;
 use super::store::{RecordFilter, RecordingFilter, StoreError};
@@ -97,6 +99,8 @@ pub enum Command {
         /// What.
         order: RecordOrder,
     },
+    /// About what is said to calls, and heard of them.
+    Speech(SpeechCommand),
     /// A list of [`recordings::RecordingRow`], newest first.
     Recordings(RecordingFilter),
     /// Deletes the file of a recording; answers `{}`.
@@ -150,6 +154,9 @@ const METHODS: &[(&str, &[&str])] = &[
     ("call.originate", &["from", "to", "auto_answer"]),
     ("call.hangup", &["call"]),
     ("call.record", &["call", "order"]),
+    ("call.say", &["call", "side", "language", "text", "prompts", "file"]),
+    ("call.silence", &["call"]),
+    ("speech.preview", &["language", "text", "prompts", "file"]),
     ("recordings.list", &["limit", "before", "since"]),
     ("recording.delete", &["call", "reason"]),
     ("audit.list", &["limit"]),
@@ -205,6 +212,7 @@ impl Command {
                 call: params.call("call")?,
                 order: params.record_order("order")?,
             },
+            "call.say" | "call.silence" | "speech.preview" => Self::Speech(params.speech(method)?),
             "recordings.list" => Self::Recordings(params.recording_filter()?),
             "recording.delete" => Self::RecordingDelete {
                 call: params.call("call")?,
@@ -263,6 +271,8 @@ pub enum CommandError {
     NoProvisioning,
     /// A template cannot be used with this phone.
     Template(String),
+    /// It cannot be said.
+    Speech(String),
     /// The call was refused for this cause.
     Refused(&'static Cause),
     /// The new configuration has errors; the old one stays in force.
@@ -290,6 +300,7 @@ impl CommandError {
             | Self::NoSuchSource(_) => -32001,
             Self::RecordingGoesOn(_)
             | Self::File(_)
+            | Self::Speech(_)
             | Self::Refused(_)
             | Self::NoProvisioning
             | Self::Template(_) => -32002,
@@ -318,6 +329,7 @@ impl fmt::Display for CommandError {
             Self::NoSuchRecording(call) => write!(f, "there is no recording of call {call}"),
             Self::RecordingGoesOn(call) => write!(f, "call {call} is still being recorded"),
             Self::File(error) => write!(f, "the file cannot be deleted: {error}"),
+            Self::Speech(error) => write!(f, "it cannot be said: {error}"),
             Self::NoSuchPhone(extension) => write!(f, "there is no phone {extension}"),
             Self::NoSuchTrunk(name) => write!(f, "there is no trunk {name}"),
             Self::NoSuchFile(name, names) => {

@@ -61,25 +61,13 @@ impl SwitchboardTask {
                 request.answer(reply);
             }
             Command::CallRecord { call, order } => self.call_record(call, order, request),
+            Command::Speech(wish) => self.speech(wish, request),
             Command::Recordings(filter) => self.recordings(filter, request),
             Command::RecordingDelete { call, reason } => {
                 self.recording_delete(call, reason, request);
             }
             Command::Audit { limit } => self.audit(limit, request),
-            Command::CallHangup { call } => {
-                let is_live = self.calls.contains_key(&call);
-                if is_live {
-                    self.tell_call(
-                        call,
-                        Box::new(Input::HangUp(&cause::OPERATOR, HungUpBy::Operator)),
-                    );
-                }
-                request.answer(if is_live {
-                    Ok(json!({}))
-                } else {
-                    Err(CommandError::NoSuchCall(call))
-                });
-            }
+            Command::CallHangup { call } => self.call_hangup(call, request),
             Command::Records(filter) => {
                 let store = self.tools.store.clone();
                 tokio::task::spawn_blocking(move || {
@@ -100,6 +88,15 @@ impl SwitchboardTask {
                 request.answer(reply.ok_or(CommandError::NoSuchSource(address)));
             }
         }
+    }
+
+    fn call_hangup(&mut self, call: CallId, request: CommandRequest) {
+        if !self.calls.contains_key(&call) {
+            return request.answer::<()>(Err(CommandError::NoSuchCall(call)));
+        }
+        let wish = Input::HangUp(&cause::OPERATOR, HungUpBy::Operator);
+        self.tell_call(call, Box::new(wish));
+        request.answer(Ok(json!({})));
     }
 
     fn status(&self) -> StatusReply {
@@ -327,6 +324,7 @@ impl SwitchboardTask {
                 self.sip.set_tls(loaded.tls.clone());
                 (self.loaded.tls, self.loaded.templates) = (loaded.tls, loaded.templates);
                 self.tools.sounds.set(loaded.sounds);
+                self.tools.speaker.set(loaded.speech);
                 self.desk_reloaded();
             }
             self.loaded.snapshot.revision
