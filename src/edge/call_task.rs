@@ -15,7 +15,7 @@ use super::control::EventLog;
 use super::media_io::{DeadAfter, Key, LegPlan, MediaHandle, Playlist, Side as MediaSide};
 use super::recording::{Recorder, StartRefused, TapControl};
 use super::sounds::Sounds;
-use super::speech::Speaker;
+use super::speech::{Listener, Speaker};
 use super::store::Store;
 use crate::proto::time::Instant;
 use crate::switch::call::{Call, Input, MediaOp, Output, Ports, Side, Start, TapeOp, View};
@@ -55,6 +55,8 @@ pub struct Tools {
     pub sounds: Sounds,
     /// Who makes sounds of what is said.
     pub speaker: Speaker,
+    /// Who makes texts of what is heard.
+    pub listener: Listener,
     /// The recorder.
     pub recorder: Recorder,
     /// The event stream.
@@ -67,10 +69,10 @@ pub struct Tools {
 pub async fn run(start: Start, mut tools: Tools, mut mailbox: mpsc::Receiver<Told>) {
     tools.media = tools.media.seated();
     let began = start.began.clone();
-    let (lines, made) = speech::Lines::new();
+    let (lines, news) = speech::Lines::new();
     let mut task = Task {
         lines,
-        made,
+        news,
         began,
         tools,
         out: Vec::new(),
@@ -117,7 +119,7 @@ struct Task {
     next: VecDeque<Input>,
     /// What is being made to be said.
     lines: speech::Lines,
-    made: mpsc::Receiver<speech::Made>,
+    news: speech::News,
     /// The call's recording.
     tape: Option<TapControl>,
     /// Who wants to see the whole call and waits for its figures, and until when.
@@ -129,11 +131,12 @@ impl Task {
     /// Waits for the next input or timer and lets the call act; false if the switchboard is gone.
     async fn turn(&mut self, call: &mut Call, mailbox: &mut mpsc::Receiver<Told>) -> bool {
         let waited_for = (!self.viewers.is_empty()).then_some(self.viewers_until);
-        let made = &mut self.made;
+        let speech::News { made, told } = &mut self.news;
         let next = async {
             tokio::select! {
                 told = mailbox.recv() => Ok(told),
-                Some(made) = made.recv() => Err(made),
+                Some(made) = made.recv() => Err(Ok(made)),
+                Some(told) = told.recv() => Err(Err(told)),
             }
         };
         let told = match call.next_timeout().into_iter().chain(waited_for).min() {
@@ -144,8 +147,12 @@ impl Task {
             None => Some(next.await),
         };
         let told = match told {
-            Some(Err(made)) => {
+            Some(Err(Ok(made))) => {
                 self.made(made);
+                return true;
+            }
+            Some(Err(Err((what, text)))) => {
+                self.next.push_back(Input::Noted { what, text });
                 return true;
             }
             Some(Ok(told)) => Some(told),
@@ -290,6 +297,7 @@ impl Task {
             MediaOp::Tape(op) => return self.tape(op),
             MediaOp::Say { sides, token, say } => return self.say(sides, token, say),
             MediaOp::Silence { side } => return self.silence(side),
+            MediaOp::Listen { is_on } => return self.listen(is_on),
             MediaOp::Press { side, event, duration } => {
                 // A key that is lost is no reason to end a call.
                 if let Err(busy) = media.press(call, media_side(side), Key { event, duration }) {
@@ -311,6 +319,7 @@ impl Task {
 
     /// A recording that fails costs itself, never the call.
     fn tape(&mut self, op: TapeOp) {
+        self.pause_ear(op == TapeOp::Pause);
         match (op, &self.tape) {
             (TapeOp::Begin { beep }, _) => match self.tools.recorder.begin(self.began.call) {
                 Ok((tap, control)) => {

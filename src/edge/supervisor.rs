@@ -16,7 +16,7 @@ use super::provisioning::{Ask, WebServer};
 use super::recording::{Recorder, RecorderConfig, Terms};
 use super::sip_io::SipIo;
 use super::sounds::Sounds;
-use super::speech::Speaker;
+use super::speech::{Listener, Speaker};
 use super::store::Store;
 use super::switchboard_task::{self, Desk, OUTPUTS_MAX, Setup, restored};
 use super::{config, entropy};
@@ -89,6 +89,7 @@ pub async fn run(paths: Paths) -> Result<(), StartError> {
             Arc::clone(&loaded.speech),
             paths.state.join("speech"),
         ),
+        listener: open_listener(&loaded, &events)?,
         sounds,
         recorder: recorder.clone(),
         events: events.clone(),
@@ -209,6 +210,11 @@ fn open_media(
     };
     MediaPlane::start(&config, Arc::new(events))
         .map_err(|error| StartError::Open(format!("the media plane cannot start: {error}")))
+}
+
+fn open_listener(loaded: &Loaded, events: &EventLog) -> Result<Listener, StartError> {
+    Listener::start(Arc::clone(&loaded.speech), events.clone())
+        .map_err(|error| StartError::Open(format!("the recognisers' thread cannot start: {error}")))
 }
 
 /// The recorder. Its folder is made when something is recorded; that it can be is looked at here.

@@ -394,6 +394,7 @@ impl SwitchboardTask {
         self.sip.set_tls(self.loaded.tls.clone());
         self.tools.sounds.set(self.loaded.sounds.clone());
         self.tools.speaker.set(Arc::clone(&self.loaded.speech));
+        self.tools.listener.set(Arc::clone(&self.loaded.speech));
         self.tools.recorder.set_terms(Terms::of(&snapshot.recording));
         self.switchboard.reload(now, snapshot, &mut self.out);
         self.desk_reloaded();

@@ -322,6 +322,14 @@ pub(super) enum CallVerb {
         #[arg(long, value_name = "LANGUAGE")]
         lang: Option<String>,
     },
+    /// Write down what is said in a call from now on, as events, or not any more
+    Transcribe {
+        /// Its id
+        id: String,
+        /// on or off
+        #[arg(value_parser = ["on", "off"])]
+        order: String,
+    },
     /// Say and play nothing more to the parties of a call
     Silence {
         /// Its id

@@ -212,6 +212,12 @@ fn call<W: Write>(
             let words = Words::Prompts(what);
             speech::say(client, (id, *side), words, lang.as_deref(), (is_json, out))
         }
+        CallVerb::Transcribe { id, order } => {
+            let params = json!({ "call": id, "on": order == "on" });
+            list(client.call("call.transcribe", params)?, is_json, out, |_, _| {
+                Ok(format!("The transcript of call {} is ordered {}.\n", clean(id), clean(order)))
+            })
+        }
         CallVerb::Silence { id } => {
             let reply = client.call("call.silence", json!({ "call": id }))?;
             list(reply, is_json, out, |_, _| {

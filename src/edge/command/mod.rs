@@ -156,6 +156,7 @@ const METHODS: &[(&str, &[&str])] = &[
     ("call.record", &["call", "order"]),
     ("call.say", &["call", "side", "language", "text", "prompts", "file"]),
     ("call.silence", &["call"]),
+    ("call.transcribe", &["call", "on"]),
     ("speech.preview", &["language", "text", "prompts", "file"]),
     ("recordings.list", &["limit", "before", "since"]),
     ("recording.delete", &["call", "reason"]),
@@ -212,7 +213,9 @@ impl Command {
                 call: params.call("call")?,
                 order: params.record_order("order")?,
             },
-            "call.say" | "call.silence" | "speech.preview" => Self::Speech(params.speech(method)?),
+            "call.say" | "call.silence" | "call.transcribe" | "speech.preview" => {
+                Self::Speech(params.speech(method)?)
+            }
             "recordings.list" => Self::Recordings(params.recording_filter()?),
             "recording.delete" => Self::RecordingDelete {
                 call: params.call("call")?,

@@ -29,6 +29,13 @@ pub enum SpeechCommand {
         /// Which.
         call: CallId,
     },
+    /// Writes down what is said from now on, or not any more; answers `{}`.
+    Transcribe {
+        /// Which.
+        call: CallId,
+        /// From now on?
+        is_on: bool,
+    },
     /// What somebody would hear: `{"wav": …, "samples": …, "rate": …}`, the file in Base64 for URLs.
     Preview {
         /// What.
@@ -46,6 +53,10 @@ impl Params<'_> {
                 say: self.say()?,
             },
             "call.silence" => SpeechCommand::Silence { call: self.call("call")? },
+            "call.transcribe" => SpeechCommand::Transcribe {
+                call: self.call("call")?,
+                is_on: self.flag("on")?.unwrap_or(true),
+            },
             _ => SpeechCommand::Preview { say: self.say()? },
         })
     }

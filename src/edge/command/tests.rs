@@ -82,7 +82,7 @@ fn every_method_becomes_its_command() {
         assert_eq!(read(method, params), Ok(command), "{method}");
     }
     let tested = METHODS.len();
-    assert_eq!(tested, 26, "a new method needs a line above or below");
+    assert_eq!(tested, 27, "a new method needs a line above or below");
 }
 
 #[test]
@@ -177,6 +177,11 @@ fn what_is_to_be_said_becomes_its_command() {
             }),
         ),
         ("call.silence", json!({"call": "abc"}), Command::Speech(SpeechCommand::Silence { call })),
+        (
+            "call.transcribe",
+            json!({"call": "abc", "on": false}),
+            Command::Speech(SpeechCommand::Transcribe { call, is_on: false }),
+        ),
         (
             "speech.preview",
             json!({"file": "/a.wav"}),

@@ -11,9 +11,12 @@ use super::source::{Marked, Report, Wrong};
 use crate::edge::sip_io::tls::web_client;
 use crate::edge::speech::Material;
 use crate::switch::phrase::Language;
-use crate::switch::speech::{ServerUrl, TtsProvider};
+use crate::switch::speech::{AsrProvider, HOT_WORDS_MAX, HotWord, ServerUrl, TtsProvider};
 
 type Key = Item<Settings>;
+
+/// Bytes of the file of hot words.
+const HOT_WORDS_BYTES_MAX: u64 = 100_000;
 
 pub(super) static SPEECH: &[Key] = &[
     Key::text(
@@ -116,6 +119,75 @@ pub(super) static SPEECH: &[Key] = &[
         |s| s.speech.tts_cache_mb.to_string(),
         "Megabytes of speech that are kept in `speech` in the state folder, so that a text is made once; the oldest goes first.",
     ),
+    Key::text(
+        "asr",
+        "none, vosk or http",
+        Given::Default { shows: |s| quoted(asr_word(s.speech.asr)) },
+        |s, text| {
+            s.speech.asr = match text.value {
+                "none" => AsrProvider::None,
+                "vosk" => AsrProvider::Vosk,
+                "http" => AsrProvider::Http,
+                other => return Err(unknown(other, "write \"none\", \"vosk\" or \"http\"")),
+            };
+            Ok(())
+        },
+        "Who makes texts of what is said: a server with vosk-server's WebSocket, or with OpenAI's transcription interface, at `asr_url`.",
+    ),
+    Key::text(
+        "asr_url",
+        "a ws, wss, http or https address, or nothing",
+        Given::Default { shows: |s| quoted(&url_text(s.speech.asr_url.as_ref())) },
+        |s, text| {
+            s.speech.asr_url = url(text, true)?;
+            Ok(())
+        },
+        "The recogniser's server, such as ws://127.0.0.1:2700.",
+    ),
+    Key::text(
+        "asr_model",
+        "a name",
+        Given::Default { shows: |s| quoted(&s.speech.asr_model) },
+        |s, text| {
+            s.speech.asr_model = text.value.to_owned();
+            Ok(())
+        },
+        "The model that an http server is asked for.",
+    ),
+    Key::text(
+        "asr_key_file",
+        "a file, or nothing",
+        Given::Default { shows: |s| quoted(s.speech.asr_key_file.as_deref().unwrap_or("")) },
+        |s, text| {
+            s.speech.asr_key_file = optional(text)?;
+            Ok(())
+        },
+        "A file whose first line is the key that an http server wants.",
+    ),
+    Key::text(
+        "hot_words",
+        "a file, or nothing",
+        Given::Default { shows: |s| quoted(s.speech.hot_words.as_deref().unwrap_or("")) },
+        |s, text| {
+            s.speech.hot_words = optional(text)?;
+            Ok(())
+        },
+        "A file with words to expect, one a line as `word|weight`, up to 1000; weights from 1 to 10. http takes them as its prompt, the heaviest first; vosk takes them as its grammar and hears nothing else.",
+    ),
+    Key::text(
+        "transcribe",
+        "none or all",
+        Given::Default { shows: |s| quoted(if s.speech.transcribes_all { "all" } else { "none" }) },
+        |s, text| {
+            s.speech.transcribes_all = match text.value {
+                "none" => false,
+                "all" => true,
+                other => return Err(unknown(other, "write \"none\" or \"all\"")),
+            };
+            Ok(())
+        },
+        "Which conversations are written down as events, but those with a party that is never recorded. What the law asks for comes first.",
+    ),
 ];
 
 fn voices(list: &[(Language, String)]) -> String {
@@ -131,6 +203,14 @@ const fn tts_word(provider: TtsProvider) -> &'static str {
     }
 }
 
+const fn asr_word(provider: AsrProvider) -> &'static str {
+    match provider {
+        AsrProvider::None => "none",
+        AsrProvider::Vosk => "vosk",
+        AsrProvider::Http => "http",
+    }
+}
+
 fn unknown(text: &str, help: &'static str) -> Wrong {
     Wrong::new("bad-value", format!("`{text}` is not known")).help(help)
 }
@@ -139,7 +219,7 @@ fn url(text: Marked<&str>, is_socket: bool) -> Result<Option<ServerUrl>, Wrong> 
     if text.value.is_empty() {
         return Ok(None);
     }
-    let url = ServerUrl::parse(text.value).filter(|url| url.is_socket == is_socket || is_socket);
+    let url = ServerUrl::parse(text.value).filter(|url| !url.is_socket || is_socket);
     url.map(Some).ok_or_else(|| {
         Wrong::new("bad-url", format!("`{}` is no address of a server", text.value))
             .help("write it as in \"http://127.0.0.1:8880/v1/audio/speech\"")
@@ -174,6 +254,19 @@ pub(super) fn read(
                 .help("add the address of the server");
         report.error(settings.spot("speech", "tts"), wrong);
     }
+    let is_right = |url: &ServerUrl| url.is_socket == (speech.asr == AsrProvider::Vosk);
+    if speech.asr != AsrProvider::None && !speech.asr_url.as_ref().is_some_and(is_right) {
+        let wrong = Wrong::new("missing-key", "`asr` needs the key `asr_url` under [speech]").help(
+            "add the server's address: ws:// or wss:// for vosk, http:// or https:// for http",
+        );
+        report.error(settings.spot("speech", "asr"), wrong);
+    }
+    if speech.transcribes_all && speech.asr == AsrProvider::None {
+        let wrong = Wrong::new("missing-key", "`transcribe` needs the key `asr` under [speech]")
+            .help("say who listens: \"vosk\" or \"http\"");
+        report.error(settings.spot("speech", "transcribe"), wrong);
+    }
+    let hot_words = hot_words(report, settings, base, is_last_good);
     let mut key = |file: &Option<String>, name: &str| {
         let path = base.join(file.as_ref()?);
         let found = std::fs::read_to_string(&path);
@@ -195,11 +288,49 @@ pub(super) fn read(
         None
     };
     let tts_key = key(&speech.tts_key_file, "tts_key_file");
+    let asr_key = key(&speech.asr_key_file, "asr_key_file");
     let is_secure = |url: &Option<ServerUrl>| url.as_ref().is_some_and(|url| url.is_secure);
     let needs_tls = is_secure(&speech.tts_url) || is_secure(&speech.asr_url);
     // What is wrong with the files of [tls] is told there.
     let https = needs_tls.then(|| web_client(&settings.sip.tls, base).ok()).flatten().map(Arc::new);
-    Material { settings: speech.clone(), tts_key, https }
+    Material { settings: speech.clone(), tts_key, asr_key, hot_words, https }
+}
+
+/// The file of hot words; the first line that is none is told with its number.
+fn hot_words(
+    report: &mut Report,
+    settings: &Settings,
+    base: &Path,
+    is_last_good: bool,
+) -> Vec<HotWord> {
+    let Some(file) = &settings.speech.hot_words else { return Vec::new() };
+    let path = base.join(file);
+    let size = std::fs::metadata(&path).map(|meta| meta.len());
+    let text = size.and_then(|size| match size {
+        0..=HOT_WORDS_BYTES_MAX => std::fs::read_to_string(&path),
+        _ => Err(std::io::Error::other("the file is larger than 100 kB")),
+    });
+    let mut words = Vec::new();
+    let mut why = text.as_ref().err().map(ToString::to_string);
+    let lines = text.as_deref().unwrap_or_default().lines().zip(1_usize..);
+    for (line, number) in lines.filter(|(line, _)| !line.trim().is_empty()) {
+        match HotWord::parse(line) {
+            Some(word) if words.len() < HOT_WORDS_MAX => words.push(word),
+            Some(_) => why = why.or(Some(format!("more than {HOT_WORDS_MAX} words"))),
+            None => why = why.or(Some(format!("line {number} is no `word|weight`"))),
+        }
+    }
+    if let Some(why) = why {
+        let wrong = Wrong::new("bad-hot-words", format!("{}: {why}", path.display()))
+            .help("one word a line, of letters, digits, _ and -, up to 20 of them (10 Chinese), and a weight from 1 to 10");
+        let at = settings.spot("speech", "hot_words");
+        if is_last_good {
+            report.warn(at, wrong);
+        } else {
+            report.error(at, wrong);
+        }
+    }
+    words
 }
 
 fn language(text: Marked<&str>) -> Result<Language, Wrong> {

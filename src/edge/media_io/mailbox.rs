@@ -15,6 +15,7 @@ use super::saying::Playlist;
 use super::socket::SocketPair;
 use crate::edge::recording::Tap;
 use crate::edge::sounds::Clips;
+use crate::edge::speech::Ear;
 
 /// Commands that a worker may fall behind by. When it is full the sender gets
 /// [`MediaBusy`] at once, and its call fails with a cause of its own: a worker
@@ -84,6 +85,11 @@ pub(super) enum Command {
         tap: Box<Tap>,
         /// How often both sides are told by a beep.
         beep: Option<Duration>,
+    },
+    /// A recogniser listens from now on, or not any more.
+    Listen {
+        call: u64,
+        ear: Option<Box<Ear>>,
     },
     Query {
         call: u64,

@@ -5,6 +5,7 @@ mod call;
 mod event;
 mod guard;
 mod keys;
+mod listeners;
 mod mailbox;
 mod plane;
 mod player;

@@ -273,6 +273,11 @@ impl Worker {
                     call.set_tap(now, tap, beep);
                 }
             }
+            Command::Listen { call, ear } => {
+                if let Some(call) = self.call(call) {
+                    call.tap.ear = ear;
+                }
+            }
             Command::Query { call } => {
                 if let Some(stats) = self.call(call).map(|call| call.stats(now)) {
                     self.outbox.send(call, MediaEvent::Stats(Box::new(stats)));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio_rustls::rustls::ClientConfig;
 
-use crate::switch::speech::SpeechSettings;
+use crate::switch::speech::{HotWord, SpeechSettings};
 
 /// `[speech]` with its files.
 #[derive(Default)]
@@ -14,6 +14,10 @@ pub struct Material {
     pub settings: SpeechSettings,
     /// The key that the server of speech wants.
     pub tts_key: Option<String>,
+    /// The key that the recogniser's server wants.
+    pub asr_key: Option<String>,
+    /// Words that it is told to expect.
+    pub hot_words: Vec<HotWord>,
     /// What servers are reached by with TLS.
     pub https: Option<Arc<ClientConfig>>,
 }

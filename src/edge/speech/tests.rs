@@ -8,10 +8,18 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::*;
+use crate::edge::control::EventLog;
+use crate::edge::control::events::Next;
 use crate::edge::sounds::{SoundSet, Sounds};
+use crate::proto::audio::Codec;
 use crate::proto::recording::wav::Shape;
+use crate::proto::rtp::{Clip, Ssrc};
+use crate::proto::time::{Instant, Wall};
+use crate::switch::cdr::record::CallId;
 use crate::switch::phrase::{Language, Spoken};
-use crate::switch::speech::{Say, Saying, ServerUrl, SpeechSettings, TtsProvider};
+use crate::switch::speech::{
+    AsrProvider, HotWord, Say, Saying, ServerUrl, SpeechSettings, TtsProvider,
+};
 
 /// A folder that is gone with the test.
 struct Folder(PathBuf);
@@ -26,7 +34,7 @@ impl Folder {
         let prompts = Some(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("sounds"));
         let sounds = Sounds::new(SoundSet { prompts, ..SoundSet::default() });
         let tts_key = key.map(str::to_owned);
-        let material = Material { settings: settings.clone(), tts_key, https: None };
+        let material = Material { settings: settings.clone(), tts_key, ..Material::default() };
         Speaker::new(sounds, Arc::new(material), self.0.clone())
     }
 
@@ -219,4 +227,124 @@ async fn the_cache_has_a_limit() {
         .map(|entry| entry.unwrap().metadata().unwrap().len())
         .sum();
     assert!(total <= 1 << 20 && folder.files() < 4, "{total} in {} files", folder.files());
+}
+
+/// A call that speaks and is silent, as packets for an ear: loud and quiet stretches of 20 ms, one after the other.
+fn speaks(ear: &mut Ear, plan: &[(u32, i16)]) {
+    let mut number = 0;
+    for (frames, level) in plan {
+        let wave: Vec<i16> =
+            (0..160).map(|n| if n / 8 % 2 == 0 { *level } else { -level }).collect();
+        let clip = Clip::encode(Codec::Pcma, &wave).unwrap();
+        for _ in 0..*frames {
+            let at = Instant::from_millis(1_000 + u64::from(number) * 20);
+            ear.packet((0, at), (Ssrc(1), number * 160), Codec::Pcma, clip.packet(0).unwrap());
+            number += 1;
+        }
+    }
+}
+
+/// An utterance is one request, byte for byte as the interface of OpenAI takes it; its text is an event with its time.
+#[tokio::test]
+async fn an_utterance_is_asked_for_as_a_whole() {
+    let (url, served) =
+        serve(answer("200 OK", "application/json", b"{\"text\": \" Hello Tandem. \"}"));
+    let settings = SpeechSettings {
+        asr: AsrProvider::Http,
+        asr_url: Some(url),
+        asr_model: "base".to_owned(),
+        language: Language::Chinese,
+        ..SpeechSettings::default()
+    };
+    let hot = |line: &str| HotWord::parse(line).unwrap();
+    let hot_words = vec![hot("rare|2"), hot("Tandem|10")];
+    let asr_key = Some("asr-key".to_owned());
+    let material = Material { settings, asr_key, hot_words, ..Material::default() };
+    let events = EventLog::new(Wall(0));
+    let (mut told, _) = events.subscribe(Some(0));
+    let listener = Listener::start(Arc::new(material), events.clone()).unwrap();
+    let (news, _news) = tokio::sync::mpsc::channel(4);
+    let (mut ear, control) = listener.begin(CallId(7), Instant::from_millis(1_000), news).unwrap();
+    // What is said while it is paused is not heard.
+    control.pause(true);
+    speaks(&mut ear, &[(10, 8_000)]);
+    control.pause(false);
+    speaks(&mut ear, &[(50, 0), (40, 8_000), (60, 0)]);
+    drop(ear);
+    let request = tokio::task::spawn_blocking(move || served.join().unwrap()).await.unwrap();
+    let split = request.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+    let head = String::from_utf8_lossy(&request[..split]).to_ascii_lowercase();
+    assert!(head.starts_with("post /v1/audio http/1.1\r\n"), "{head}");
+    assert!(head.contains("authorization: bearer asr-key"), "{head}");
+    let boundary = head.split("multipart/form-data; boundary=").nth(1).unwrap();
+    let boundary = boundary.lines().next().unwrap();
+    let body = &request[split + 4..];
+    let mut expected = String::new();
+    for (name, value) in [
+        ("model", "base"),
+        ("language", "zh"),
+        ("response_format", "json"),
+        ("prompt", "Tandem, rare"),
+    ] {
+        expected.push_str(&format!(
+            "--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
+        ));
+    }
+    expected.push_str(&format!(
+        "--{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"speech.wav\"\r\nContent-Type: audio/wav\r\n\r\nRIFF"
+    ));
+    assert_eq!(String::from_utf8_lossy(&body[..expected.len()]), expected);
+    let end = format!("\r\n--{boundary}--\r\n");
+    assert!(body.ends_with(end.as_bytes()));
+    let wav = &body[expected.len() - 4..body.len() - end.len()];
+    let length = u32::from_le_bytes(wav[40..44].try_into().unwrap()) as usize;
+    assert_eq!((wav.len(), &wav[24..28]), (44 + length, &16_000_u32.to_le_bytes()[..]));
+    // 200 ms before it, 800 of speech, 700 of silence.
+    assert!((1_600..=1_800).contains(&(length / 32)), "{} ms", length / 32);
+    let event = loop {
+        let ready = tokio::time::timeout(Duration::from_secs(5), told.ready()).await;
+        ready.expect("an event in time");
+        if let Next::Events(list) = told.take(10) {
+            break list.into_iter().find(|event| event.kind == "transcript.final").unwrap();
+        }
+    };
+    let fields: serde_json::Value = serde_json::from_str(event.fields.get()).unwrap();
+    assert_eq!((&fields["text"], &fields["side"]), (&"Hello Tandem.".into(), &"a".into()));
+    let (start, end) = (fields["start"].as_f64().unwrap(), fields["end"].as_f64().unwrap());
+    assert!((0.7..1.0).contains(&start) && (2.3..2.7).contains(&end), "{start} {end}");
+}
+
+#[test]
+fn a_transcript_that_cannot_begin_says_why() {
+    let events = EventLog::new(Wall(0));
+    let listener = Listener::start(Arc::new(Material::default()), events.clone()).unwrap();
+    let begin = |listener: &Listener| {
+        let (news, _) = tokio::sync::mpsc::channel(1);
+        listener.begin(CallId(1), Instant::START, news)
+    };
+    assert_eq!(begin(&listener).unwrap_err(), ListenRefused::NoProvider);
+    let settings = SpeechSettings {
+        asr: AsrProvider::Http,
+        asr_url: ServerUrl::parse("http://127.0.0.1:1/"),
+        ..SpeechSettings::default()
+    };
+    listener.set(Arc::new(Material { settings, ..Material::default() }));
+    let ears: Vec<_> = (0..CALLS_MAX).map(|_| begin(&listener).unwrap()).collect();
+    assert_eq!(begin(&listener).unwrap_err(), ListenRefused::Full);
+    drop(ears);
+}
+
+/// The audio path never waits: what a recogniser does not take in time is lost.
+#[test]
+fn an_ear_that_nobody_empties_loses_and_does_not_wait() {
+    let (sender, mut reels) = tokio::sync::mpsc::channel(ear::REELS_MAX);
+    let lane = Arc::new(ear::Lane::default());
+    let (mut ear, _control) = Ear::new(Instant::from_millis(1_000), Arc::clone(&lane), sender);
+    speaks(&mut ear, &[(500, 1_000)]);
+    let mut kept = 0;
+    while reels.try_recv().is_ok() {
+        kept += 1;
+    }
+    assert_eq!(kept, ear::REELS_MAX);
+    assert!(lane.lost.load(std::sync::atomic::Ordering::Relaxed) > 10);
 }

@@ -324,7 +324,8 @@ impl SwitchboardTask {
                 self.sip.set_tls(loaded.tls.clone());
                 (self.loaded.tls, self.loaded.templates) = (loaded.tls, loaded.templates);
                 self.tools.sounds.set(loaded.sounds);
-                self.tools.speaker.set(loaded.speech);
+                self.tools.speaker.set(Arc::clone(&loaded.speech));
+                self.tools.listener.set(loaded.speech);
                 self.desk_reloaded();
             }
             self.loaded.snapshot.revision

@@ -14,7 +14,13 @@ impl SwitchboardTask {
     pub(super) fn speech(&mut self, wish: SpeechCommand, request: CommandRequest) {
         match wish {
             SpeechCommand::Say { call, sides, say } => self.call_say(call, sides, say, request),
-            SpeechCommand::Silence { call } => self.call_silence(call, request),
+            SpeechCommand::Silence { call } => {
+                self.call_wish(call, SpeechInput::Silence { by: OPERATOR.to_owned() }, request);
+            }
+            SpeechCommand::Transcribe { call, is_on } => {
+                let wish = SpeechInput::Transcribe { is_on, by: OPERATOR.to_owned() };
+                self.call_wish(call, wish, request);
+            }
             SpeechCommand::Preview { say } => self.speech_preview(say, request),
         }
     }
@@ -31,11 +37,10 @@ impl SwitchboardTask {
         request.answer(Ok(json!({ "say": token.to_string() })));
     }
 
-    fn call_silence(&mut self, call: CallId, request: CommandRequest) {
+    fn call_wish(&mut self, call: CallId, wish: SpeechInput, request: CommandRequest) {
         if !self.calls.contains_key(&call) {
             return request.answer::<()>(Err(CommandError::NoSuchCall(call)));
         }
-        let wish = SpeechInput::Silence { by: OPERATOR.to_owned() };
         self.tell_call(call, Box::new(Input::Speech(wish)));
         request.answer(Ok(json!({})));
     }
