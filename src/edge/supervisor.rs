@@ -89,7 +89,7 @@ pub async fn run(paths: Paths) -> Result<(), StartError> {
             Arc::clone(&loaded.speech),
             paths.state.join("speech"),
         ),
-        listener: open_listener(&loaded, &events)?,
+        listener: Listener::new(Arc::clone(&loaded.speech), events.clone()),
         sounds,
         recorder: recorder.clone(),
         events: events.clone(),
@@ -210,11 +210,6 @@ fn open_media(
     };
     MediaPlane::start(&config, Arc::new(events))
         .map_err(|error| StartError::Open(format!("the media plane cannot start: {error}")))
-}
-
-fn open_listener(loaded: &Loaded, events: &EventLog) -> Result<Listener, StartError> {
-    Listener::start(Arc::clone(&loaded.speech), events.clone())
-        .map_err(|error| StartError::Open(format!("the recognisers' thread cannot start: {error}")))
 }
 
 /// The recorder. Its folder is made when something is recorded; that it can be is looked at here.

@@ -262,7 +262,7 @@ async fn an_utterance_is_asked_for_as_a_whole() {
     let material = Material { settings, asr_key, hot_words, ..Material::default() };
     let events = EventLog::new(Wall(0));
     let (mut told, _) = events.subscribe(Some(0));
-    let listener = Listener::start(Arc::new(material), events.clone()).unwrap();
+    let listener = Listener::new(Arc::new(material), events.clone());
     let (news, _news) = tokio::sync::mpsc::channel(4);
     let (mut ear, control) = listener.begin(CallId(7), Instant::from_millis(1_000), news).unwrap();
     // What is said while it is paused is not heard.
@@ -317,7 +317,7 @@ async fn an_utterance_is_asked_for_as_a_whole() {
 #[test]
 fn a_transcript_that_cannot_begin_says_why() {
     let events = EventLog::new(Wall(0));
-    let listener = Listener::start(Arc::new(Material::default()), events.clone()).unwrap();
+    let listener = Listener::new(Arc::new(Material::default()), events.clone());
     let begin = |listener: &Listener| {
         let (news, _) = tokio::sync::mpsc::channel(1);
         listener.begin(CallId(1), Instant::START, news)

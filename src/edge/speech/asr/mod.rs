@@ -33,7 +33,7 @@ pub enum ListenRefused {
     NoProvider,
     /// As many calls are as may be.
     Full,
-    /// The thread has ended.
+    /// The system has no thread for it.
     Gone,
 }
 
@@ -44,13 +44,22 @@ impl ListenRefused {
         match self {
             Self::NoProvider => "nobody listens: set `asr` in the section [speech]",
             Self::Full => "too many calls are transcribed already",
-            Self::Gone => "the recognisers' thread has ended",
+            Self::Gone => "there is no thread to listen",
         }
     }
 }
 
 /// What a transcript tells its call: a kind of the timeline, and words.
 pub type Told = (&'static str, String);
+
+/// One of the calls that are transcribed; a panic gives its place back too.
+struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// A transcript that begins.
 struct Begin {
@@ -62,10 +71,11 @@ struct Begin {
     told: mpsc::Sender<Told>,
 }
 
-/// Listens to calls; copies share the one thread, which ends with the last of them.
+/// Listens to calls; copies share the one thread, which begins with the first transcript and ends with the last copy.
 #[derive(Clone)]
 pub struct Listener {
-    begins: mpsc::Sender<Begin>,
+    events: EventLog,
+    begins: Arc<Mutex<Option<mpsc::Sender<Begin>>>>,
     material: Arc<Mutex<Arc<Material>>>,
     open: Arc<AtomicUsize>,
 }
@@ -77,28 +87,39 @@ impl fmt::Debug for Listener {
 }
 
 impl Listener {
-    /// Starts the thread.
-    ///
-    /// # Errors
-    ///
-    /// If the system refuses it.
-    pub fn start(material: Arc<Material>, events: EventLog) -> io::Result<Self> {
+    /// With these settings, and whom texts are told.
+    #[must_use]
+    pub fn new(material: Arc<Material>, events: EventLog) -> Self {
+        Self {
+            events,
+            begins: Arc::default(),
+            material: Arc::new(Mutex::new(material)),
+            open: Arc::default(),
+        }
+    }
+
+    /// The way to the thread, which is started if it is not there.
+    fn begins(&self) -> io::Result<mpsc::Sender<Begin>> {
+        let mut place = self.begins.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(begins) = place.as_ref().filter(|begins| !begins.is_closed()) {
+            return Ok(begins.clone());
+        }
         let (begins, mut wanted) = mpsc::channel::<Begin>(CALLS_MAX);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let open = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&open);
+        let (events, open) = (self.events.clone(), Arc::clone(&self.open));
         std::thread::Builder::new().name("listener".to_owned()).spawn(move || {
             runtime.block_on(async move {
                 while let Some(begin) = wanted.recv().await {
-                    let (events, count) = (events.clone(), Arc::clone(&count));
+                    let (events, place) = (events.clone(), Place(Arc::clone(&open)));
                     tokio::spawn(async move {
                         listen(begin, events).await;
-                        count.fetch_sub(1, Ordering::Relaxed);
+                        drop(place);
                     });
                 }
             });
         })?;
-        Ok(Self { begins, material: Arc::new(Mutex::new(material)), open })
+        *place = Some(begins.clone());
+        Ok(begins)
     }
 
     /// With other settings for transcripts that begin from now on.
@@ -128,7 +149,7 @@ impl Listener {
         let (sender, reels) = mpsc::channel(REELS_MAX);
         let lane = Arc::new(Lane::default());
         let begin = Begin { call, at, material, reels, lane: Arc::clone(&lane), told };
-        if self.begins.try_send(begin).is_err() {
+        if !self.begins().is_ok_and(|begins| begins.try_send(begin).is_ok()) {
             self.open.fetch_sub(1, Ordering::Relaxed);
             return Err(ListenRefused::Gone);
         }
