@@ -129,7 +129,7 @@ fn a_recogniser_writes_down_what_both_sides_say() {
     alice.answered(&mut a);
     let call = daemon.ask(&["calls"])[0]["id"].as_str().unwrap().to_owned();
     assert!(daemon.run(&["call", "transcribe", &call, "on"]).status.success());
-    let (of_alice, of_bob) = (voice("one, two, three."), voice("three, one."));
+    let (of_alice, of_bob) = (voice("one, two, three."), voice("three."));
     let packets = of_alice.len().max(of_bob.len());
     let silent = vec![tone::encode(0); tone::FRAME];
     let at = |voice: &[Vec<u8>], turn| voice.get(turn).unwrap_or(&silent).clone();
@@ -139,7 +139,7 @@ fn a_recogniser_writes_down_what_both_sides_say() {
     });
     daemon.wait_for("the transcript", |daemon| {
         has(&written(daemon, "a"), &["one", "two", "three"])
-            && has(&written(daemon, "b"), &["three", "one"])
+            && has(&written(daemon, "b"), &["three"])
     });
     let partials = events(&daemon, "transcript.partial");
     for side in ["a", "b"] {
