@@ -17,7 +17,7 @@ use super::media_io::{
 };
 use super::recording::{Recorder, StartRefused, TapControl};
 use super::sounds::Sounds;
-use super::speech::Speaker;
+use super::speech::{Listener, Speaker};
 use super::store::Store;
 use crate::proto::time::Instant;
 use crate::switch::call::{
@@ -25,7 +25,6 @@ use crate::switch::call::{
 };
 use crate::switch::cause;
 use crate::switch::cdr::record::{Began, CallId, HungUpBy, Record};
-use crate::switch::speech::SpeechSettings;
 
 /// Inputs a call may fall behind by. When it is full the input is dropped and counted; a request that is lost
 /// so is answered when the call ends, transactions and timers see to the rest.
@@ -60,6 +59,8 @@ pub struct Tools {
     pub sounds: Sounds,
     /// Who makes sounds of what is said.
     pub speaker: Speaker,
+    /// Who makes texts of what is heard.
+    pub listener: Listener,
     /// The recorder.
     pub recorder: Recorder,
     /// The event stream.
@@ -71,11 +72,10 @@ pub struct Tools {
 /// Runs a call from its begin to its end.
 pub async fn run(start: Start, tools: Tools, mut mailbox: mpsc::Receiver<Told>) {
     let began = start.began.clone();
-    let (lines, made) = speech::Lines::new();
+    let (lines, news) = speech::Lines::new();
     let mut task = Task {
-        speech: start.snapshot.speech.clone(),
         lines,
-        made,
+        news,
         began,
         tools,
         out: Vec::new(),
@@ -120,10 +120,9 @@ struct Task {
     is_without_media: bool,
     /// What was known at once: ports that were there, a recording that cannot be. The call is told in its next turns.
     next: VecDeque<Input>,
-    /// What is said here, and what is being made to be said.
-    speech: SpeechSettings,
+    /// What is being made to be said.
     lines: speech::Lines,
-    made: mpsc::Receiver<speech::Made>,
+    news: speech::News,
     /// The call's recording.
     tape: Option<TapControl>,
     /// Who wants to see the whole call and waits for its figures, and until when.
@@ -135,11 +134,12 @@ impl Task {
     /// Waits for the next input or timer and lets the call act; false if the switchboard is gone.
     async fn turn(&mut self, call: &mut Call, mailbox: &mut mpsc::Receiver<Told>) -> bool {
         let waited_for = (!self.viewers.is_empty()).then_some(self.viewers_until);
-        let made = &mut self.made;
+        let speech::News { made, told } = &mut self.news;
         let next = async {
             tokio::select! {
                 told = mailbox.recv() => Ok(told),
-                Some(made) = made.recv() => Err(made),
+                Some(made) = made.recv() => Err(Ok(made)),
+                Some(told) = told.recv() => Err(Err(told)),
             }
         };
         let told = match call.next_timeout().into_iter().chain(waited_for).min() {
@@ -150,8 +150,12 @@ impl Task {
             None => Some(next.await),
         };
         let told = match told {
-            Some(Err(made)) => {
+            Some(Err(Ok(made))) => {
                 self.made(made);
+                return true;
+            }
+            Some(Err(Err((what, text)))) => {
+                self.next.push_back(Input::Noted { what, text });
                 return true;
             }
             Some(Ok(told)) => Some(told),
@@ -296,6 +300,7 @@ impl Task {
             MediaOp::Tape(op) => return self.tape(op),
             MediaOp::Say { sides, token, say } => return self.say(sides, token, say),
             MediaOp::Silence { side } => return self.silence(side),
+            MediaOp::Listen { is_on } => return self.listen(is_on),
             MediaOp::Press { side, event, duration } => {
                 // A key that is lost is no reason to end a call.
                 if let Err(busy) = media.press(call, media_side(side), Key { event, duration }) {
@@ -338,6 +343,7 @@ impl Task {
 
     /// A recording that fails costs itself, never the call.
     fn tape(&mut self, op: TapeOp) {
+        self.pause_ear(op == TapeOp::Pause);
         match (op, &self.tape) {
             (TapeOp::Begin { beep }, _) => match self.tools.recorder.begin(self.began.call) {
                 Ok((tap, control)) => {

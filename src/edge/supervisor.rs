@@ -16,7 +16,7 @@ use super::provisioning::{Ask, WebServer};
 use super::recording::{Recorder, RecorderConfig, Terms};
 use super::sip_io::SipIo;
 use super::sounds::Sounds;
-use super::speech::Speaker;
+use super::speech::{Listener, Speaker};
 use super::store::Store;
 use super::switchboard_task::{self, Desk, OUTPUTS_MAX, Setup, restored};
 use super::{config, entropy};
@@ -84,7 +84,12 @@ pub async fn run(paths: Paths) -> Result<(), StartError> {
         clock,
         media: media.handle(),
         store: store.clone(),
-        speaker: Speaker::new(sounds.clone()),
+        speaker: Speaker::new(
+            sounds.clone(),
+            Arc::clone(&loaded.speech),
+            paths.state.join("speech"),
+        ),
+        listener: Listener::new(Arc::clone(&loaded.speech), events.clone()),
         sounds,
         recorder: recorder.clone(),
         events: events.clone(),

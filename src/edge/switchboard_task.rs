@@ -6,6 +6,7 @@ mod media;
 mod phones;
 mod recordings;
 mod rooms;
+mod speech;
 mod stir;
 
 use std::collections::HashMap;
@@ -96,6 +97,8 @@ struct SwitchboardTask {
     desk: Desk,
     out: Vec<Output>,
     overfull: u64,
+    /// How often something was to be said, which is the name of the last time.
+    said: u64,
     is_draining: bool,
     /// It was told to stop twice: nothing is waited for any more.
     is_leaving: bool,
@@ -131,6 +134,7 @@ pub async fn run(setup: Setup) {
         desk,
         out: Vec::new(),
         overfull: 0,
+        said: 0,
         is_draining: false,
         is_leaving: false,
         reload_tx,
@@ -395,6 +399,8 @@ impl SwitchboardTask {
         self.sip.set_nameservers(&snapshot.sip.nameservers);
         self.sip.set_tls(self.loaded.tls.clone());
         self.tools.sounds.set(self.loaded.sounds.clone());
+        self.tools.speaker.set(Arc::clone(&self.loaded.speech));
+        self.tools.listener.set(Arc::clone(&self.loaded.speech));
         self.tools.recorder.set_terms(Terms::of(&snapshot.recording));
         self.switchboard.reload(now, snapshot, &mut self.out);
         self.desk_reloaded();

@@ -22,6 +22,7 @@ mod nat;
 mod provisioning;
 mod scanner;
 mod sipp;
+mod speech;
 mod stories;
 mod webrtc;
 

@@ -24,6 +24,7 @@ mod rooms;
 mod secure;
 mod services;
 mod sounds;
+mod speech;
 mod stir;
 mod tcp;
 mod thousand;

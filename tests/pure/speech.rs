@@ -2,6 +2,7 @@
 
 use tandem::switch::call::{Input, SAYING_MAX, Side, SpeechInput};
 use tandem::switch::phrase::Spoken;
+use tandem::switch::recording::RecordRule;
 use tandem::switch::speech::{PlayEnd, Say, Saying};
 
 use crate::scene::heard;
@@ -77,4 +78,61 @@ fn what_is_said_has_one_end_for_each_side() {
     let lines: Vec<_> =
         w.record().timeline.iter().filter(|line| line.what == "speech.said").collect();
     assert_eq!(lines[0].text, "goodbye Number(7), wanted by an operator");
+}
+
+/// A transcript is ordered, once, or begins by itself; whose conversations are never recorded, theirs are not written down.
+#[test]
+fn a_transcript_begins_and_ends_as_it_is_ordered() {
+    let order = |w: &mut World, is_on| {
+        let call = w.call();
+        let by = "an operator".to_owned();
+        w.input(call, Input::Speech(SpeechInput::Transcribe { is_on, by }));
+    };
+    let kinds = |w: &World| -> Vec<&'static str> {
+        let lines = w.record().timeline.iter().map(|line| line.what);
+        lines.filter(|what| what.starts_with("transcript.")).collect()
+    };
+    let (mut w, a) = ringing();
+    order(&mut w, true);
+    assert!(w.media.listened.is_empty(), "nobody is connected");
+    w.run_for(3_000);
+    for is_on in [true, true, false, false, true] {
+        order(&mut w, is_on);
+    }
+    assert_eq!(w.media.listened, [true, false, true]);
+    let (call, why) = (w.call(), "nobody listens");
+    w.input(call, Input::Speech(SpeechInput::NotTranscribed { why }));
+    order(&mut w, true);
+    assert_eq!(w.media.listened.len(), 4, "it may be ordered again");
+    w.hang_up(a);
+    w.assert_empty();
+    let [began, ended, failed] = ["transcript.began", "transcript.ended", "transcript.failed"];
+    assert_eq!(kinds(&w), [began, ended, began, failed, began]);
+
+    let connected = |never: bool| {
+        let mut office = office();
+        office.speech.transcribes_all = true;
+        if never {
+            office.phones.get_mut("1002").unwrap().record = RecordRule::Never;
+        }
+        let mut w = World::new(office);
+        let [a, b] = ["1001", "1002"].map(|extension| w.phone(extension));
+        w[b].habits.on_invite = vec![(20, ring()), (500, ok())];
+        w.dial(a, "1002");
+        w.run_for(2_000);
+        (w, a)
+    };
+    let (mut w, a) = connected(false);
+    assert_eq!(w.media.listened, [true]);
+    order(&mut w, false);
+    w.run_for(1_000);
+    assert_eq!(w.media.listened, [true, false], "what was ordered holds");
+    w.hang_up(a);
+    w.assert_empty();
+    let (mut w, a) = connected(true);
+    order(&mut w, true);
+    assert!(w.media.listened.is_empty());
+    w.hang_up(a);
+    w.assert_empty();
+    assert_eq!(kinds(&w), ["transcript.refused"]);
 }

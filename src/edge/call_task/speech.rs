@@ -6,18 +6,28 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::edge::sounds::Clips;
-use crate::edge::speech::SayError;
+use crate::edge::speech::{EarControl, SayError, Told};
 use crate::switch::call::{SAYING_MAX, SpeechInput};
 use crate::switch::speech::{PlayEnd, Say};
 
 /// What was made for a call: its name, and the sounds.
 pub(super) type Made = (u64, Result<Vec<Clips>, SayError>);
+/// News of its transcript that wait for a call; more are told by events alone.
+const TOLD_MAX: usize = 16;
 
 /// What is being made for a call. The call itself limits how much that may be.
 #[derive(Debug)]
 pub(super) struct Lines {
     waiting: VecDeque<Line>,
     made: mpsc::Sender<Made>,
+    told: mpsc::Sender<Told>,
+    ear: Option<EarControl>,
+}
+
+/// What comes to a call from those who make its sounds and its transcript.
+pub(super) struct News {
+    pub(super) made: mpsc::Receiver<Made>,
+    pub(super) told: mpsc::Receiver<Told>,
 }
 
 #[derive(Debug)]
@@ -28,10 +38,12 @@ struct Line {
 }
 
 impl Lines {
-    pub(super) fn new() -> (Self, mpsc::Receiver<Made>) {
+    pub(super) fn new() -> (Self, News) {
         // Room for all that a call may have under way: whoever made it never waits.
-        let (made, receiver) = mpsc::channel(SAYING_MAX);
-        (Self { waiting: VecDeque::new(), made }, receiver)
+        let (made, made_in) = mpsc::channel(SAYING_MAX);
+        let (told, told_in) = mpsc::channel(TOLD_MAX);
+        let lines = Self { waiting: VecDeque::new(), made, told, ear: None };
+        (lines, News { made: made_in, told: told_in })
     }
 }
 
@@ -39,9 +51,8 @@ impl Task {
     pub(super) fn say(&mut self, sides: Vec<Side>, token: u64, say: Say) {
         self.lines.waiting.push_back(Line { token, sides, clips: None });
         let (speaker, made) = (self.tools.speaker.clone(), self.lines.made.clone());
-        let settings = self.speech.clone();
         tokio::spawn(async move {
-            let clips = speaker.clips(&settings, say).await;
+            let clips = speaker.clips(say).await;
             // The call may be over by now.
             let _ = made.send((token, clips)).await;
         });
@@ -58,6 +69,37 @@ impl Task {
         }
         if let Err(busy) = self.tools.media.silence(call.0, media_side(side)) {
             tracing::warn!(%call, %busy, "what is said goes on");
+        }
+    }
+
+    /// Begins or ends the transcript. One that fails costs itself, never the call.
+    pub(super) fn listen(&mut self, is_on: bool) {
+        let (call, now) = (self.began.call, self.tools.clock.now());
+        self.lines.ear = None;
+        let why = if is_on {
+            match self.tools.listener.begin(call, now, self.lines.told.clone()) {
+                Ok((ear, control)) => match self.tools.media.listen(call.0, Some(ear)) {
+                    Ok(()) => {
+                        self.lines.ear = Some(control);
+                        return;
+                    }
+                    Err(_) => "the media worker does not keep up",
+                },
+                Err(refused) => refused.words(),
+            }
+        } else {
+            if let Err(busy) = self.tools.media.listen(call.0, None) {
+                tracing::warn!(%call, %busy, "the transcript goes on");
+            }
+            return;
+        };
+        self.next.push_back(Input::Speech(SpeechInput::NotTranscribed { why }));
+    }
+
+    /// What is not to be recorded is not written down either.
+    pub(super) fn pause_ear(&self, is_paused: bool) {
+        if let Some(ear) = &self.lines.ear {
+            ear.pause(is_paused);
         }
     }
 

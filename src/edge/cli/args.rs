@@ -52,6 +52,21 @@ pub(super) enum Verb {
         #[command(subcommand)]
         verb: CallVerb,
     },
+    /// Write what a caller would hear into a WAV file
+    Say {
+        /// A text, or with --prompts names of prompts, or a file from /
+        #[arg(required = true)]
+        what: Vec<String>,
+        /// These are prompts, or a file
+        #[arg(long)]
+        prompts: bool,
+        /// The file to write
+        #[arg(long, short, value_name = "FILE")]
+        out: PathBuf,
+        /// en or zh-CN, unless it is what [speech] says
+        #[arg(long, value_name = "LANGUAGE")]
+        lang: Option<String>,
+    },
     /// List records of ended calls, newest first
     Records {
         /// How many, at most 1000
@@ -303,6 +318,26 @@ pub(super) enum RecordVerb {
     Resume,
 }
 
+/// Who hears what is said.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(super) enum SideWord {
+    /// The side that placed the call
+    A,
+    /// The side that was called
+    B,
+    /// Both of them
+    Both,
+}
+
+/// What is said.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Words<'a> {
+    /// A text.
+    Text(&'a str),
+    /// Prompts, or a file.
+    Prompts(&'a [String]),
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum CallVerb {
     /// Show everything that is known of a call, live or ended
@@ -339,6 +374,46 @@ pub(super) enum CallVerb {
         id: String,
         /// What to do
         order: RecordVerb,
+    },
+    /// Say a text to the parties of a call, instead of each other
+    Say {
+        /// Its id
+        id: String,
+        /// What is said, at most 600 characters; digits are read one by one
+        text: String,
+        /// Who hears it
+        #[arg(long, value_enum, default_value_t = SideWord::Both)]
+        side: SideWord,
+        /// en or zh-CN, unless it is what [speech] says
+        #[arg(long, value_name = "LANGUAGE")]
+        lang: Option<String>,
+    },
+    /// Play prompts or a sound file to the parties of a call
+    Play {
+        /// Its id
+        id: String,
+        /// Names of prompts in order, or a file on the daemon's machine, from /
+        #[arg(required = true)]
+        what: Vec<String>,
+        /// Who hears it
+        #[arg(long, value_enum, default_value_t = SideWord::Both)]
+        side: SideWord,
+        /// en or zh-CN, unless it is what [speech] says
+        #[arg(long, value_name = "LANGUAGE")]
+        lang: Option<String>,
+    },
+    /// Write down what is said in a call from now on, as events, or not any more
+    Transcribe {
+        /// Its id
+        id: String,
+        /// on or off
+        #[arg(value_parser = ["on", "off"])]
+        order: String,
+    },
+    /// Say and play nothing more to the parties of a call
+    Silence {
+        /// Its id
+        id: String,
     },
     /// End a call
     Hangup {

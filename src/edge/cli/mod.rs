@@ -11,6 +11,7 @@ mod recordings;
 mod rooms;
 mod run;
 mod show;
+mod speech;
 mod table;
 mod time;
 

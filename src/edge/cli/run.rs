@@ -6,10 +6,12 @@ use std::path::Path;
 use clap::CommandFactory as _;
 use serde_json::{Value, json};
 
-use super::args::{Args, CallVerb, GuardVerb, RecordVerb, RecordingVerb, TrunkVerb, Verb};
+use super::args::{Args, CallVerb, GuardVerb, RecordVerb, RecordingVerb, TrunkVerb, Verb, Words};
 use super::client::{Client, ClientError, typed};
 use super::table::clean;
-use super::{CliError, Out, events, ladder, manual, phone, probe, recordings, rooms, show, time};
+use super::{
+    CliError, Out, events, ladder, manual, phone, probe, recordings, rooms, show, speech, time,
+};
 use crate::edge::clock;
 use crate::edge::command::reply::{CallDetail, DoctorReply, OriginateReply, ReloadReply};
 use crate::edge::config::{self, Diagnostic, Severity};
@@ -89,6 +91,7 @@ fn ask<W: Write>(
             })
         }
         Verb::Rooms | Verb::Room { .. } => in_rooms(client, verb, is_json, out),
+        Verb::Say { .. } => speech::preview(client, verb, (is_json, out)),
         Verb::Recordings { .. } | Verb::Recording { .. } | Verb::Audit { .. } => {
             recorded(client, verb, is_json, out)
         }
@@ -233,6 +236,26 @@ fn call<W: Write>(
             let state = reply["recording"].as_str().unwrap_or_default().to_owned();
             list(reply, is_json, out, |_, _| {
                 Ok(format!("The recording of call {} is {}.\n", clean(id), clean(&state)))
+            })
+        }
+        CallVerb::Say { id, text, side, lang } => {
+            let words = Words::Text(text);
+            speech::say(client, (id, *side), words, lang.as_deref(), (is_json, out))
+        }
+        CallVerb::Play { id, what, side, lang } => {
+            let words = Words::Prompts(what);
+            speech::say(client, (id, *side), words, lang.as_deref(), (is_json, out))
+        }
+        CallVerb::Transcribe { id, order } => {
+            let params = json!({ "call": id, "on": order == "on" });
+            list(client.call("call.transcribe", params)?, is_json, out, |_, _| {
+                Ok(format!("The transcript of call {} is ordered {}.\n", clean(id), clean(order)))
+            })
+        }
+        CallVerb::Silence { id } => {
+            let reply = client.call("call.silence", json!({ "call": id }))?;
+            list(reply, is_json, out, |_, _| {
+                Ok(format!("Nothing more is said to call {}.\n", clean(id)))
             })
         }
         CallVerb::Hangup { id } => {

@@ -6,6 +6,7 @@ mod params;
 pub mod recordings;
 pub mod reply;
 pub mod rooms;
+mod speech;
 
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use tokio::sync::oneshot;
 
 pub use self::nearest::nearest;
 use self::params::Params;
+pub use self::speech::SpeechCommand;
 use super::config::Diagnostic;
 use super::control::rpc::RpcError;
 use super::store::{RecordFilter, RecordingFilter, StoreError};
@@ -125,6 +127,8 @@ pub enum Command {
         /// What.
         order: RoomOrder,
     },
+    /// About what is said to calls, and heard of them.
+    Speech(SpeechCommand),
     /// A list of [`recordings::RecordingRow`], newest first.
     Recordings(RecordingFilter),
     /// Deletes the file of a recording; answers `{}`.
@@ -182,6 +186,10 @@ const METHODS: &[(&str, &[&str])] = &[
     ("rooms.list", &[]),
     ("room.show", &["room"]),
     ("room.order", &["room", "call", "order", "gain_db"]),
+    ("call.say", &["call", "side", "language", "text", "prompts", "file"]),
+    ("call.silence", &["call"]),
+    ("call.transcribe", &["call", "on"]),
+    ("speech.preview", &["language", "text", "prompts", "file"]),
     ("recordings.list", &["limit", "before", "since"]),
     ("recording.delete", &["call", "reason"]),
     ("audit.list", &["limit"]),
@@ -249,6 +257,9 @@ impl Command {
                 let (room, call) = (params.party("room")?, params.call_or_none("call")?);
                 Self::RoomOrder { room, call, order }
             }
+            "call.say" | "call.silence" | "call.transcribe" | "speech.preview" => {
+                Self::Speech(params.speech(method)?)
+            }
             "recordings.list" => Self::Recordings(params.recording_filter()?),
             "recording.delete" => Self::RecordingDelete {
                 call: params.call("call")?,
@@ -313,6 +324,8 @@ pub enum CommandError {
     NoProvisioning,
     /// A template cannot be used with this phone.
     Template(String),
+    /// It cannot be said.
+    Speech(String),
     /// The call was refused for this cause.
     Refused(&'static Cause),
     /// The new configuration has errors; the old one stays in force.
@@ -343,6 +356,7 @@ impl CommandError {
             | Self::NoSuchSource(_) => -32001,
             Self::RecordingGoesOn(_)
             | Self::File(_)
+            | Self::Speech(_)
             | Self::Refused(_)
             | Self::NoProvisioning
             | Self::Template(_) => -32002,
@@ -371,6 +385,7 @@ impl fmt::Display for CommandError {
             Self::NoSuchRecording(call) => write!(f, "there is no recording of call {call}"),
             Self::RecordingGoesOn(call) => write!(f, "call {call} is still being recorded"),
             Self::File(error) => write!(f, "the file cannot be deleted: {error}"),
+            Self::Speech(error) => write!(f, "it cannot be said: {error}"),
             Self::NoSuchPhone(extension) => write!(f, "there is no phone {extension}"),
             Self::NoSuchTrunk(name) => write!(f, "there is no trunk {name}"),
             Self::NoSuchRoom(number) => write!(f, "there is no room {number}"),

@@ -62,7 +62,7 @@ impl<'v> Params<'v> {
         self.map?.get(name).filter(|value| !value.is_null())
     }
 
-    fn text(&self, name: &str) -> Result<Option<&'v str>, RpcError> {
+    pub(super) fn text(&self, name: &str) -> Result<Option<&'v str>, RpcError> {
         match self.get(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),

@@ -4,6 +4,9 @@ use serde_json::json;
 
 use super::*;
 use crate::proto::time::Wall;
+use crate::switch::call::Side;
+use crate::switch::phrase::{Language, Spoken};
+use crate::switch::speech::{Say, Saying};
 
 fn read(method: &str, params: Value) -> Result<Command, RpcError> {
     Command::from_rpc(method, Some(&params))
@@ -79,7 +82,7 @@ fn every_method_becomes_its_command() {
         assert_eq!(read(method, params), Ok(command), "{method}");
     }
     let tested = METHODS.len();
-    assert_eq!(tested, 27, "a new method needs a line above or below");
+    assert_eq!(tested, 31, "a new method needs a line above or below");
 }
 
 #[test]
@@ -183,4 +186,60 @@ fn malformed_parameters_are_refused_in_words() {
         message("records.list", json!({"since": "yesterday"})),
         "`since` must be a time such as 2026-01-31T08:00:00Z"
     );
+}
+
+#[test]
+fn what_is_to_be_said_becomes_its_command() {
+    let call = CallId(0xabc);
+    let say = |what, language| Say { what, language };
+    let prompts = ["conf-count", "n-7"].map(|name| Spoken::Prompt(name.into()));
+    let grid = [
+        (
+            "call.say",
+            json!({"call": "abc", "text": "Hello", "side": "b"}),
+            Command::Speech(SpeechCommand::Say {
+                call,
+                sides: vec![Side::B],
+                say: say(Saying::Text("Hello".into()), None),
+            }),
+        ),
+        (
+            "call.say",
+            json!({"call": "abc", "prompts": "conf-count  n-7", "language": "zh-CN"}),
+            Command::Speech(SpeechCommand::Say {
+                call,
+                sides: vec![Side::A, Side::B],
+                say: say(Saying::Phrase(prompts.to_vec()), Some(Language::Chinese)),
+            }),
+        ),
+        ("call.silence", json!({"call": "abc"}), Command::Speech(SpeechCommand::Silence { call })),
+        (
+            "call.transcribe",
+            json!({"call": "abc", "on": false}),
+            Command::Speech(SpeechCommand::Transcribe { call, is_on: false }),
+        ),
+        (
+            "speech.preview",
+            json!({"file": "/a.wav"}),
+            Command::Speech(SpeechCommand::Preview {
+                say: say(Saying::File("/a.wav".into()), None),
+            }),
+        ),
+    ];
+    for (method, params, command) in grid {
+        assert_eq!(read(method, params), Ok(command), "{method}");
+    }
+    let long = "字".repeat(601);
+    for (params, words) in [
+        (json!({"text": long}), "1 to 600 characters, not 601"),
+        (json!({"text": " "}), "1 to 600"),
+        (json!({"file": "a.wav"}), "begin with /"),
+        (json!({"text": "a", "file": "/a"}), "one of"),
+        (json!({}), "one of"),
+        (json!({"prompts": ""}), "names of prompts"),
+        (json!({"text": "a", "language": "fr"}), "en or zh-CN"),
+    ] {
+        let message = read("speech.preview", params).unwrap_err().message;
+        assert!(message.contains(words), "{message}");
+    }
 }

@@ -70,6 +70,8 @@ pub struct Loaded {
     pub stir: Arc<Material>,
     /// The sounds that it names, read.
     pub sounds: SoundSet,
+    /// What speech is made with.
+    pub speech: Arc<crate::edge::speech::Material>,
 }
 
 /// Reads and checks every file of the directory.
@@ -117,6 +119,7 @@ fn load_with(
     let templates = provision::read(&mut report, &drafts, base, is_last_good);
     let stir = stir::read(&mut report, &mut drafts, base, is_last_good);
     let sounds = sounds::read(&mut report, &drafts, base, is_last_good);
+    let speech = Arc::new(speech::read(&mut report, &drafts, base, is_last_good));
     let findings = report.finish();
     let has_errors = findings.iter().any(|finding| finding.severity == Severity::Error);
     let (Some(tls), Some(templates), Some(stir), false) = (tls, templates, stir, has_errors) else {
@@ -125,7 +128,17 @@ fn load_with(
     let control = drafts.settings.control.clone();
     let snapshot = check::snapshot(drafts);
     let stir = Arc::new(stir);
-    Ok(Loaded { snapshot, control, warnings: findings, is_last_good, tls, templates, stir, sounds })
+    Ok(Loaded {
+        snapshot,
+        control,
+        warnings: findings,
+        is_last_good,
+        tls,
+        templates,
+        stir,
+        sounds,
+        speech,
+    })
 }
 
 /// Adds the file's text to the report; a file other than `tandem.toml` may be absent.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::event::{MediaEvent, Outbox};
 use super::guard::open_rtp;
 use super::keys::Keys;
+use super::listeners::Listeners;
 use super::player::{Beep, Player};
 use super::port_pool::Random;
 use super::report::SAMPLED_EVERY;
@@ -118,7 +119,7 @@ pub(super) struct Call {
     pub(super) b: Leg,
     limits: Option<DeadAfter>,
     pub(super) connected: Option<Box<Since>>,
-    pub(super) tap: Option<Box<Tap>>,
+    pub(super) tap: Listeners,
     beep: Option<Beep>,
 }
 
@@ -268,20 +269,21 @@ impl Leg {
 
 impl Call {
     pub(super) fn new(id: u64, a: Leg, b: Leg) -> Self {
-        Self { id, a, b, limits: None, connected: None, tap: None, beep: None }
+        Self { id, a, b, limits: None, connected: None, tap: Listeners::default(), beep: None }
     }
 
     pub(super) fn set_tap(&mut self, now: Instant, tap: Box<Tap>, beep: Option<Duration>) {
-        self.tap = Some(tap);
+        self.tap.recorder = Some(tap);
         self.beep = beep.map(|every| Beep::new(every, now));
     }
 
     /// To be called a few times a second.
     pub(super) fn tick_tap(&mut self, now: Instant, outbox: &mut Outbox) {
-        let Some(tap) = &mut self.tap else { return };
+        self.tap.tick(now);
+        let Some(tap) = &mut self.tap.recorder else { return };
         if tap.has_failed() {
             // Nobody hears a beep for what is not recorded, and the call is told.
-            (self.tap, self.beep) = (None, None);
+            (self.tap.recorder, self.beep) = (None, None);
             return outbox.send(self.id, MediaEvent::NotRecorded);
         }
         tap.tick(now);
@@ -431,8 +433,7 @@ impl Call {
         from.stats.bytes_in += packet.len() as u64;
         from.stats.first_packet_at.get_or_insert(now);
         from.stats.last_packet_at = Some(now);
-        let tap = tap.as_deref_mut().map(|tap| (side, tap));
-        if relay(now, (from, to), &header, packet, tap) {
+        if relay(now, (from, to), &header, packet, (side, tap)) {
             tally.relayed += 1;
             from.stats.passed += 1;
             if !from.is_heard {
@@ -451,7 +452,7 @@ fn relay(
     (from, to): (&mut Leg, &mut Leg),
     header: &Header,
     packet: &mut [u8],
-    tap: Option<(Side, &mut Tap)>,
+    (side, tap): (Side, &mut Listeners),
 ) -> bool {
     let carried = from.map.get(header.payload_type);
     let clock_rate = carried.map_or(8_000, |carried| carried.clock_rate);
@@ -466,7 +467,7 @@ fn relay(
         Arrival::Newer { .. } | Arrival::Late | Arrival::Restarted => {}
     }
     if from.seat.is_some() && from.plan.receive {
-        return from.enter(now, (header, packet), carried, tap);
+        return from.enter(now, (header, packet), carried, (side, tap));
     }
     let destination = to.latch.destination().filter(|_| from.plan.receive && to.plan.send);
     let Some(destination) = destination.filter(|_| to.seat.is_none()) else {
@@ -491,7 +492,7 @@ fn relay(
         }
     }
     let is_covered = to.player.as_ref().is_some_and(Player::is_looped);
-    if let Some((side, tap)) = tap.filter(|_| !is_covered) {
+    if !is_covered {
         // What is said into a hold is heard by nobody.
         from.record(now, side, header, packet, tap);
     }

@@ -16,6 +16,7 @@ use super::seat::{Part, RoomKey};
 use super::socket::SocketPair;
 use crate::edge::recording::Tap;
 use crate::edge::sounds::Clips;
+use crate::edge::speech::Ear;
 
 /// Commands that a worker may fall behind by. When it is full the sender gets
 /// [`MediaBusy`] at once, and its call fails with a cause of its own: a worker
@@ -91,6 +92,11 @@ pub(super) enum Command {
         call: u64,
         side: Side,
         wish: Option<(RoomKey, Part)>,
+    },
+    /// A recogniser listens from now on, or not any more.
+    Listen {
+        call: u64,
+        ear: Option<Box<Ear>>,
     },
     Query {
         call: u64,

@@ -6,6 +6,7 @@ mod dtls;
 mod event;
 mod guard;
 mod keys;
+mod listeners;
 mod mailbox;
 mod plane;
 mod player;

@@ -18,6 +18,7 @@ use super::stock::Stock;
 use super::worker::Worker;
 use crate::edge::recording::Tap;
 use crate::edge::sounds::Clips;
+use crate::edge::speech::Ear;
 use crate::proto::time::Instant;
 
 /// The daemon's clock, as the workers read it.
@@ -371,6 +372,15 @@ impl MediaHandle {
             drop(super::player::beep());
         }
         self.mailbox(call)?.send(Command::Tap { call, tap, beep })
+    }
+
+    /// Lets a recogniser listen from now on; `None`: it does not any more. Dropping the ear ends the transcript.
+    ///
+    /// # Errors
+    ///
+    /// [`MediaBusy`]: all is as it was.
+    pub fn listen(&self, call: u64, ear: Option<Box<Ear>>) -> Result<(), MediaBusy> {
+        self.mailbox(call)?.send(Command::Listen { call, ear })
     }
 
     /// Asks for the statistics so far. Answered by `Stats`; not at all if there is

@@ -267,7 +267,7 @@ impl Call {
             Side::A => a,
             Side::B => b,
         };
-        let tap = tap.as_deref_mut().filter(|_| is_alone).map(|tap| (side.other(), tap));
+        let tap = tap.recorder.as_deref_mut().filter(|_| is_alone).map(|tap| (side.other(), tap));
         leg.hear_room(now, frame, rate, tap);
     }
 }

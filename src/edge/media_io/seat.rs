@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::call::{Leg, Side, send_rtp};
 use super::keys::Key;
+use super::listeners::Listeners;
 use super::report::SAMPLED_EVERY;
 use crate::edge::recording::Tap;
 use crate::proto::audio::{Codec, DtmfDetector, Heard, Level};
@@ -218,7 +219,7 @@ impl Leg {
         now: Instant,
         (header, packet): (&Header, &[u8]),
         carried: Option<Carried>,
-        tap: Option<(Side, &mut Tap)>,
+        (side, tap): (Side, &mut Listeners),
     ) -> bool {
         if !self.take_in(now, header, packet, carried) {
             self.stats.dropped_payload_type += 1;
@@ -230,7 +231,8 @@ impl Leg {
                 self.sample(header, packet);
             }
         }
-        if let Some((side, tap)) = tap {
+        if !self.seat.as_ref().is_some_and(|seat| seat.part.is_muted) {
+            // What is said by who is muted is heard by nobody.
             self.record(now, side, header, packet, tap);
         }
         true

@@ -1,23 +1,23 @@
 //! What a leg's packets sound like: recorded, made into another codec, or covered by a sound of our own.
 
 use super::call::{Leg, Side, send_rtp};
+use super::listeners::Listeners;
 use super::player::Player;
 use super::saying::Playlist;
-use crate::edge::recording::Tap;
 use crate::edge::sounds::Clips;
 use crate::proto::rtp::{Carried, Converter, Header, payload_of};
 use crate::proto::time::Instant;
 use crate::switch::speech::PlayEnd;
 
 impl Leg {
-    /// Gives the recorder what this side said.
+    /// Gives those who listen what this side said.
     pub(super) fn record(
         &self,
         now: Instant,
         side: Side,
         header: &Header,
         packet: &[u8],
-        tap: &mut Tap,
+        tap: &mut Listeners,
     ) {
         let voice = self.voices.iter().find(|(number, _)| *number == header.payload_type);
         if let Some((_, codec)) = voice {

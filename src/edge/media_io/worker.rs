@@ -290,6 +290,11 @@ impl Worker {
                     self.rooms.seat(now, &mut self.slots, (slot, side), wish);
                 }
             }
+            Command::Listen { call, ear } => {
+                if let Some(call) = self.call(call) {
+                    call.tap.ear = ear;
+                }
+            }
             Command::Query { call } => {
                 if let Some(stats) = self.call(call).map(|call| call.stats(now)) {
                     self.outbox.send(call, MediaEvent::Stats(Box::new(stats)));

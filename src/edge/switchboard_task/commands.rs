@@ -64,20 +64,8 @@ impl SwitchboardTask {
             Command::Recordings(_) | Command::RecordingDelete { .. } | Command::Audit { .. } => {
                 self.recording_command(request);
             }
-            Command::CallHangup { call } => {
-                let is_live = self.calls.contains_key(&call);
-                if is_live {
-                    self.tell_call(
-                        call,
-                        Box::new(Input::HangUp(&cause::OPERATOR, HungUpBy::Operator)),
-                    );
-                }
-                request.answer(if is_live {
-                    Ok(json!({}))
-                } else {
-                    Err(CommandError::NoSuchCall(call))
-                });
-            }
+            Command::Speech(wish) => self.speech(wish, request),
+            Command::CallHangup { call } => self.call_hangup(call, request),
             Command::Records(filter) => {
                 let store = self.tools.store.clone();
                 tokio::task::spawn_blocking(move || {
@@ -98,6 +86,15 @@ impl SwitchboardTask {
                 request.answer(reply.ok_or(CommandError::NoSuchSource(address)));
             }
         }
+    }
+
+    fn call_hangup(&mut self, call: CallId, request: CommandRequest) {
+        if !self.calls.contains_key(&call) {
+            return request.answer::<()>(Err(CommandError::NoSuchCall(call)));
+        }
+        let wish = Input::HangUp(&cause::OPERATOR, HungUpBy::Operator);
+        self.tell_call(call, Box::new(wish));
+        request.answer(Ok(json!({})));
     }
 
     fn status(&self) -> StatusReply {
@@ -321,6 +318,8 @@ impl SwitchboardTask {
                 self.sip.set_tls(loaded.tls.clone());
                 (self.loaded.tls, self.loaded.templates) = (loaded.tls, loaded.templates);
                 self.tools.sounds.set(loaded.sounds);
+                self.tools.speaker.set(Arc::clone(&loaded.speech));
+                self.tools.listener.set(loaded.speech);
                 self.desk_reloaded();
             }
             self.loaded.snapshot.revision

@@ -6,7 +6,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 pub mod authority;
-pub(in crate::proto) mod base64url;
+pub mod base64url;
 pub mod date;
 mod json;
 pub mod number;

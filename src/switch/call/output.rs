@@ -70,6 +70,12 @@ pub enum MediaOp {
         /// Who hears no more of it.
         side: Side,
     },
+    /// Transcribe what both sides say from now on, or not any more. A refusal comes back as
+    /// [`SpeechInput::NotTranscribed`](super::SpeechInput::NotTranscribed).
+    Listen {
+        /// From now on?
+        is_on: bool,
+    },
     /// About the recording.
     Tape(TapeOp),
     /// What may flow on a side now.

@@ -36,6 +36,7 @@ impl Recording {
 impl Call {
     /// Looks after who is on the line now: at the answer, and when a transfer has changed it.
     pub(super) fn review_recording(&mut self, now: Instant, out: &mut Vec<Output>) {
+        self.review_transcript(now, out);
         if self.phase != Phase::Talking || self.is_service || self.recording == Recording::Failed {
             return;
         }
@@ -114,7 +115,7 @@ impl Call {
         }
     }
 
-    fn recording_wanted(&self) -> Option<bool> {
+    pub(super) fn recording_wanted(&self) -> Option<bool> {
         let first = self.a.as_ref().map(Leg::peer)?;
         let second = self.winner.and_then(|index| self.branches.get(index)).map(Leg::peer)?;
         wanted(&self.snapshot, [&first, &second])

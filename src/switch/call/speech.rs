@@ -25,6 +25,18 @@ pub enum SpeechInput {
         /// Who wants it, in words.
         by: String,
     },
+    /// Somebody wants the call transcribed, or not.
+    Transcribe {
+        /// From now on?
+        is_on: bool,
+        /// Who wants it, in words.
+        by: String,
+    },
+    /// It is not transcribed.
+    NotTranscribed {
+        /// Why.
+        why: &'static str,
+    },
     /// What a side was to hear has ended.
     Played {
         /// Who.
@@ -40,6 +52,9 @@ pub enum SpeechInput {
 #[derive(Debug, Default)]
 pub(super) struct Speech {
     under_way: Vec<(Side, u64)>,
+    is_transcribed: bool,
+    /// Somebody said whether it is to be: then nothing begins by itself.
+    is_decided: bool,
 }
 
 impl Call {
@@ -49,6 +64,15 @@ impl Call {
                 self.say(now, (sides, token), say, &by, out);
             }
             SpeechInput::Silence { by } => self.silence(now, &by, out),
+            SpeechInput::Transcribe { is_on, by } => {
+                self.speech.is_decided = true;
+                self.transcribe(now, is_on, &by, out);
+            }
+            SpeechInput::NotTranscribed { why } => {
+                self.speech.is_transcribed = false;
+                self.note(now, "", "transcript.failed", why);
+                self.event("transcript.failed", vec![("why", why.to_owned())], out);
+            }
             SpeechInput::Played { side, token, end } => self.played(now, side, token, end, out),
         }
     }
@@ -117,6 +141,31 @@ impl Call {
             ("end", end.word().to_owned()),
         ];
         self.event("call.played", fields, out);
+    }
+
+    /// Looks after who is on the line now, as for a recording: whose conversations are never recorded, theirs are not written
+    /// down either.
+    pub(super) fn review_transcript(&mut self, now: Instant, out: &mut Vec<Output>) {
+        let may = self.recording_wanted().is_some();
+        if self.speech.is_transcribed && !may {
+            self.transcribe(now, false, "a party is never recorded", out);
+        } else if may && !self.speech.is_decided && self.snapshot.speech.transcribes_all {
+            self.transcribe(now, true, "[speech] transcribe", out);
+        }
+    }
+
+    fn transcribe(&mut self, now: Instant, is_on: bool, by: &str, out: &mut Vec<Output>) {
+        if self.speech.is_transcribed == is_on || self.phase != Phase::Talking || self.is_service {
+            return;
+        }
+        if is_on && self.recording_wanted().is_none() {
+            return self.note(now, "", "transcript.refused", "a party is never recorded");
+        }
+        self.speech.is_transcribed = is_on;
+        let what = if is_on { "transcript.began" } else { "transcript.ended" };
+        self.note(now, "", what, by);
+        self.event(what, vec![("by", by.to_owned())], out);
+        out.push(Output::Media(MediaOp::Listen { is_on }));
     }
 
     /// The call is over: what is being said has no other end.

@@ -433,15 +433,25 @@ impl Phone {
 
     /// Sends a tone for so many packets of 20 ms, and takes in what comes meanwhile.
     pub fn talk(&self, talk: &Talk, frequency: f64, packets: usize) -> Received {
+        self.speak(talk, packets, |_, index| tone::frame(frequency, index))
+    }
+
+    /// Sends so many packets of 20 ms, made by their number in this turn and in the call, and takes in what comes meanwhile.
+    pub fn speak(
+        &self,
+        talk: &Talk,
+        packets: usize,
+        frame: impl Fn(usize, usize) -> Vec<u8>,
+    ) -> Received {
         let target = talk.audio.unwrap();
         let ssrc = u32::from(self.local().port()) << 8;
         let start = self.clock.now();
         let mut received = Received::default();
         let mut last = None;
-        for index in 0..=packets {
-            let due = start + Duration::from_millis(20) * u32::try_from(index).unwrap();
+        for turn in 0..=packets {
+            let due = start + Duration::from_millis(20) * u32::try_from(turn).unwrap();
             self.take_until(due, &mut received, &mut last);
-            if index == packets {
+            if turn == packets {
                 break;
             }
             let index = self.sent.fetch_add(1, Ordering::Relaxed);
@@ -450,7 +460,7 @@ impl Phone {
             packet.extend_from_slice(&sequence.to_be_bytes());
             packet.extend_from_slice(&u32::try_from(index * tone::FRAME).unwrap().to_be_bytes());
             packet.extend_from_slice(&ssrc.to_be_bytes());
-            packet.extend_from_slice(&tone::frame(frequency, index));
+            packet.extend_from_slice(&frame(turn, index));
             self.rtp.send_to(&packet, target).unwrap();
         }
         // What is still on its way.

@@ -89,6 +89,8 @@ pub struct MediaPlane {
     /// What sides are told, and who is told no more.
     pub said: Vec<(Vec<Side>, u64, Say)>,
     pub silenced: Vec<Side>,
+    /// When a recogniser was to listen, and when not any more.
+    pub listened: Vec<bool>,
     /// No recording begins.
     pub refuses_tapes: bool,
     /// Digits that are to be in the stream of a side.
@@ -142,6 +144,10 @@ impl MediaPlane {
                 assert!(self.open.contains_key(&call), "{call} is told something without ports");
                 self.told.push((call, say.what.words()));
                 self.said.push((sides, token, say));
+                None
+            }
+            MediaOp::Listen { is_on } => {
+                self.listened.push(is_on);
                 None
             }
             MediaOp::Silence { side } => {

@@ -19,6 +19,8 @@ fn a_change_in_every_section_is_seen() {
         ("[recording]\nfolder = \"/srv/recordings\"", "recording.folder"),
         ("[recording]\nbeep_seconds = 15", "recording.beep_seconds"),
         ("[speech]\nlanguage = \"zh-CN\"", "speech.language"),
+        ("[speech]\nvoices = [\"en=en-gb\"]", "speech.voices"),
+        ("[speech]\nasr_url = \"ws://127.0.0.1:2700\"", "speech.asr_url"),
     ];
     let before = loaded(&[("tandem.toml", SIP)]);
     for (text, name) in grid {

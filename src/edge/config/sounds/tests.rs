@@ -72,3 +72,39 @@ fn the_folder_of_prompts_is_checked() {
     let found = findings(&[("tandem.toml", &text)]);
     assert!(found.contains("tandem.toml:4:12") && found.contains("zh-CN"), "{found}");
 }
+
+/// What is wrong in the rest of `[speech]` is told with its place and what would be right.
+#[test]
+fn providers_of_speech_are_checked() {
+    let grid = [
+        ("tts = \"festival\"", "write \"none\", \"espeak\""),
+        ("tts = \"http\"", "`tts_url`"),
+        ("tts_url = \"ws://a/\"", "bad-url"),
+        ("tts_url = \"example.com\"", "bad-url"),
+        ("voices = [\"de=x\"]", "en=en-gb"),
+        ("voices = [\"en=-w/tmp/x\"]", "en=en-gb"),
+        ("tts_key_file = \"none.key\"", "bad-key-file"),
+        ("asr = \"http\"", "`asr_url`"),
+        ("asr = \"sphinx\"", "write \"none\", \"vosk\""),
+        ("transcribe = \"all\"", "`asr`"),
+        ("hot_words = \"none.txt\"", "bad-hot-words"),
+        ("hot_words = \"words.txt\"", "line 2"),
+    ];
+    for (line, help) in grid {
+        let text = format!("{SIP}[speech]\n{line}\n");
+        let found = findings(&[("tandem.toml", &text), ("words.txt", "Tandem|3\na,b|4\n")]);
+        assert!(found.contains("tandem.toml:4:") && found.contains(help), "{line}: {found}");
+    }
+    // An address of the wrong kind is none.
+    let text = format!("{SIP}[speech]\nasr = \"vosk\"\nasr_url = \"http://a/\"\n");
+    assert!(findings(&[("tandem.toml", &text)]).contains("ws:// or wss://"));
+    let text = format!(
+        "{SIP}[speech]\ntts = \"http\"\ntts_url = \"https://a/speech\"\ntts_key_file = \"a.key\"\nasr = \"vosk\"\n\
+         asr_url = \"wss://[::1]:2700\"\nhot_words = \"words.txt\"\ntranscribe = \"all\"\n"
+    );
+    let good =
+        loaded(&[("tandem.toml", &text), ("a.key", "secret\n"), ("words.txt", "Tandem|3\n\n")]);
+    let speech = &good.speech;
+    assert_eq!((speech.tts_key.as_deref(), speech.hot_words.len()), (Some("secret"), 1));
+    assert!(speech.https.is_some() && speech.settings.transcribes_all);
+}
