@@ -60,10 +60,17 @@ impl RoomSettings {
         !self.pin.0.is_empty() || !self.moderator_pin.0.is_empty()
     }
 
-    /// Digits after which more make no sense.
+    /// Can more digits still make a PIN of these?
     #[must_use]
-    pub fn pin_length(&self) -> usize {
-        self.pin.0.len().max(self.moderator_pin.0.len())
+    pub fn may_go_on(&self, digits: &str) -> bool {
+        let longer = |pin: &Secret| pin.0.len() > digits.len() && pin.0.starts_with(digits);
+        longer(&self.pin) || longer(&self.moderator_pin)
+    }
+
+    /// Have as many been keyed in as any PIN has?
+    #[must_use]
+    pub fn is_enough(&self, digits: &str) -> bool {
+        digits.len() >= self.pin.0.len().max(self.moderator_pin.0.len())
     }
 
     /// What these digits make of a caller; `None` if they open nothing. A room with a PIN for moderators alone lets guests in

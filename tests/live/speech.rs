@@ -44,8 +44,10 @@ fn an_operator_says_a_text_and_plays_prompts() {
         }
     }
     assert_eq!(ends(&daemon), [["1", "b", "done"].map(str::to_owned)]);
-    let tone_only = tone::listen(&at_bob, 440.0);
-    assert!(tone_only.longest_gap_ms > 1_000.0, "{tone_only:?}");
+    // It may have begun before alice did.
+    let is_other = |frame: &&[i16]| tone::purity(frame, 440.0) < 0.5;
+    let others = at_bob.chunks(160).filter(is_other).count();
+    assert!(others > PACKETS, "a second of something else than her tone: {others} packets");
 
     let file = format!("{}/tests/fixtures/sounds/tone.flac", env!("CARGO_MANIFEST_DIR"));
     let played = daemon.ask(&["call", "play", &call, &file]);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tandem::proto::rtp::telephone_event::event_of;
 use tandem::switch::call::{HeardBy, InRoom, Input, Seat, Side, SpeechInput, room_number};
 use tandem::switch::cdr::record::CallId;
+use tandem::switch::recording::Recorded;
 use tandem::switch::rooms::{RoomOrder, RoomSettings};
 use tandem::switch::snapshot::{Destination, Secret, Snapshot};
 use tandem::switch::speech::PlayEnd;
@@ -120,6 +121,46 @@ fn a_pin_is_asked_for_three_times() {
     w.assert_empty();
     let shown = format!("{:?}", w.record());
     assert!(!shown.contains("4711"), "no digit is written anywhere");
+}
+
+/// A PIN that the other begins with waits for more digits, and a room with a PIN for moderators alone takes none for a guest.
+#[test]
+fn a_shorter_pin_waits_for_a_longer_one() {
+    let (mut w, [a, b, c]) = world(RoomSettings { members_max: 9, ..room("12", "1299") });
+    for (phone, keys, is_moderator) in [(a, "12", false), (b, "1299", true), (c, "12#", false)] {
+        w.dial(phone, "800");
+        w.run_for(500);
+        let call = *calls(&w).last().unwrap();
+        key(&mut w, call, keys);
+        w.run_for(if keys == "12" { 11_000 } else { 100 });
+        assert!(is_in(&w, call), "{keys}");
+        key(&mut w, call, "*5");
+        assert_eq!(said(&w, call).contains(&"conf-locked"), is_moderator, "{keys}");
+        key(&mut w, call, "*5");
+    }
+    let (mut w, [a, ..]) = world(room("", "1299"));
+    w.dial(a, "800");
+    w.run_for(500);
+    let call = w.call();
+    key(&mut w, call, "#");
+    assert!(is_in(&w, call));
+}
+
+/// A room is recorded from its door on: before that a PIN is keyed in.
+#[test]
+fn a_room_is_recorded_behind_its_door() {
+    let mut office = with(room("12", ""));
+    office.recording.calls = Recorded::All;
+    let mut w = World::new(office);
+    let a = w.phone("1001");
+    w.dial(a, "800");
+    w.run_for(500);
+    let call = w.call();
+    assert!(w.media.tapes.is_empty());
+    key(&mut w, call, "12");
+    assert_eq!(w.media.tapes.len(), 1);
+    w.hang_up(a);
+    w.assert_empty();
 }
 
 #[test]

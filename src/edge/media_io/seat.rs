@@ -249,8 +249,14 @@ impl Leg {
         let payload = packet.get(payload_of(packet)).unwrap_or_default();
         let voice = self.voices.iter().find(|(number, _)| *number == header.payload_type);
         let voice = voice.map(|(_, codec)| *codec);
+        let is_holding = self.plan.is_holding;
         let Some(seat) = &mut self.seat else { return false };
         match (voice, carried) {
+            // Who holds a room plays it the music of its phone.
+            (Some(_), _) if is_holding => {
+                seat.ear.skip(now, header);
+                true
+            }
             (Some(codec), _) => seat.ear.hear(now, header, codec, payload).is_ok(),
             (None, Some(carried)) if carried.is_digits => {
                 seat.ear.skip(now, header);

@@ -191,7 +191,7 @@ fn yealink_and_flyingvoice_are_told_all_of_it() {
         ("account.1.outbound_proxy.2.port", "5099"),
         ("account.1.outbound_proxy_fallback_interval", "3600"),
         ("account.1.dtmf.type", "1"),
-        ("account.1.srtp_encryption", "0"),
+        ("account.1.srtp_encryption", "1"),
         ("account.1.codec.g722.priority", "1"),
         ("account.1.codec.g729.enable", "0"),
         ("linekey.2.type", "16"),
@@ -217,7 +217,7 @@ fn grandstream_is_told_all_of_it() {
         ("account.1.sip.outboundProxy.2.address", "[2001:db8::7]:5099"),
         ("account.1.sip.transport", "2"),
         ("account.1.sip.registerExpiration", "60"),
-        ("account.1.audio.srtpMode", "Disabled"),
+        ("account.1.audio.srtpMode", "EnabledButNotForced"),
         ("account.1.codec.choice.1", "G.722"),
         ("pks.vpk.2.keyMode", "BLF"),
         ("pks.vpk.3.value", "10086"),
@@ -262,7 +262,8 @@ fn snom_is_told_all_of_it() {
             (&snom("user_outbound[2]"), "[2001:db8::7]:5099;transport=tls"),
             (&snom("user_failover_identity[1]"), "2"),
             (&snom("hide_identity[2]"), "true"),
-            (&snom("user_srtp[1]"), "off"),
+            (&snom("user_srtp[1]"), "on"),
+            (&snom("user_savp[1]"), "optional"),
             (&snom("codec_priority_list[1]"), "g722,pcma,pcmu,telephone-event"),
             ("/settings/functionKeys/fkey[1]", "blf 1002"),
             ("/settings/functionKeys/fkey[2]", "speed 10086"),
@@ -433,4 +434,27 @@ fn templates_of_ones_own_take_the_place_of_ours() {
         assert!(wrong("generic.txt", text).starts_with("/generic.txt:"), "{text}");
     }
     assert!(Templates::load(Some(&own.0.join("nowhere"))).is_err());
+}
+
+/// By TLS a phone is told to encrypt if it can, by a policy that wants it always; in the clear never, unless it must.
+#[test]
+fn a_phone_is_told_to_encrypt_as_its_policy_says() {
+    use crate::switch::snapshot::{SrtpPolicy, Transport};
+    let grid = [
+        (SrtpPolicy::Off, Transport::Tls, "0"),
+        (SrtpPolicy::Optional, Transport::Tls, "1"),
+        (SrtpPolicy::Required, Transport::Tls, "2"),
+        (SrtpPolicy::Off, Transport::Udp, "0"),
+        (SrtpPolicy::Optional, Transport::Udp, "0"),
+        (SrtpPolicy::Required, Transport::Udp, "2"),
+    ];
+    for (policy, transport, wanted) in grid {
+        let mut snapshot = snapshot();
+        snapshot.provisioning.transport = transport;
+        let phone = Phone { srtp: policy, ..phone(Brand::Yealink, "Alice") };
+        let values = Values::of(&snapshot, &phone, "https://pbx.example.com/p/t/").unwrap();
+        let text = Templates::load(None).unwrap().render("yealink.cfg", &values).unwrap();
+        let line = format!("account.1.srtp_encryption = {wanted}\n");
+        assert!(text.contains(&line), "{policy:?} {transport:?}: {text}");
+    }
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::switch::device::{Device, KeyKind, Server};
-use crate::switch::snapshot::{Phone, Snapshot, Transport};
+use crate::switch::snapshot::{Phone, Snapshot, SrtpPolicy, Transport};
 
 /// After so long a phone on the backup looks whether the first server is there again.
 const FALLBACK_SECONDS: u64 = 3600;
@@ -47,6 +47,8 @@ pub struct Values {
     fallback_seconds: u64,
     transport: &'static str,
     verify_certificate: bool,
+    /// `off`, `optional` or `required`; optional only where keys do not cross in the clear.
+    srtp: &'static str,
     expires_seconds: u64,
     codecs: Vec<String>,
     keys: Vec<KeyValue>,
@@ -116,6 +118,11 @@ impl Values {
             fallback_seconds: FALLBACK_SECONDS,
             transport: settings.transport.word(),
             verify_certificate: settings.verifies,
+            srtp: match (phone.srtp, settings.transport) {
+                (SrtpPolicy::Required, _) => "required",
+                (SrtpPolicy::Optional, Transport::Tls) => "optional",
+                (SrtpPolicy::Optional | SrtpPolicy::Off, _) => "off",
+            },
             expires_seconds: snapshot.sip.expires_default.as_secs(),
             codecs: settings.codecs.clone(),
             keys: keys(&phone.device),
@@ -166,6 +173,7 @@ impl Values {
             fallback_seconds: FALLBACK_SECONDS,
             transport: "udp",
             verify_certificate: false,
+            srtp: "off",
             expires_seconds: 60,
             codecs: vec!["pcma".to_owned()],
             keys: Vec::new(),
@@ -181,6 +189,7 @@ impl Values {
             backup: Some(backup),
             transport: "tls",
             verify_certificate: true,
+            srtp: "required",
             codecs: ["g722", "pcma", "pcmu", "g729", "opus"].map(str::to_owned).to_vec(),
             keys: vec![key(1, "blf"), key(2, "speed")],
             ntp: Some("pool.ntp.org".to_owned()),

@@ -117,6 +117,10 @@ impl Call {
 
     pub(super) fn recording_wanted(&self) -> Option<bool> {
         let first = self.a.as_ref().map(Leg::peer)?;
+        if self.is_in_room() {
+            // What it says, and what it hears: nobody else is asked.
+            return wanted(&self.snapshot, [&first, &first]);
+        }
         let second = self.winner.and_then(|index| self.branches.get(index)).map(Leg::peer)?;
         wanted(&self.snapshot, [&first, &second])
     }

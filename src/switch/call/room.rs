@@ -210,7 +210,7 @@ impl Call {
     pub(super) fn visit(&mut self, now: Instant, out: &mut Vec<Output>) {
         let Some(stay) = &mut self.stay else { return };
         match &stay.visit {
-            Visit::Room(room) if room.has_pin() && !room.pin.0.is_empty() => {
+            Visit::Room(room) if room.has_pin() => {
                 stay.stage = Stage::Asked;
                 if self.open_door(now, out) {
                     self.sit(InRoom::Own, out);
@@ -262,7 +262,6 @@ impl Call {
         let settings = &self.snapshot.media;
         let (talk, hold) = (settings.dead_after, settings.dead_after_hold);
         out.push(Output::Media(MediaOp::Watch { talk, hold }));
-        self.review_recording(now, out);
         true
     }
 
@@ -322,6 +321,10 @@ impl Call {
             RoomNews::Locked(is_locked) => {
                 self.tell_caller(now, if is_locked { Said::Locked } else { Said::Unlocked }, out);
             }
+            RoomNews::Over(why) if stay.stage == Stage::Knocking => {
+                self.note(now, "a", "room.over", why);
+                self.fail(now, &cause::NOTHING_TO_HEAR, None, HungUpBy::System, out);
+            }
             RoomNews::Over(why) => {
                 self.note(now, "a", "room.over", why);
                 self.last_word(now, Said::Goodbye, &cause::NORMAL, out);
@@ -343,6 +346,7 @@ impl Call {
         }
         self.note(now, "a", "room.entered", text);
         self.take_place(out);
+        self.review_recording(now, out);
     }
 
     /// Takes the place in the media plane that it has now.
@@ -488,7 +492,6 @@ impl Call {
     fn pin_key(&mut self, now: Instant, key: char, out: &mut Vec<Output>) {
         let Some(stay) = &mut self.stay else { return };
         let Visit::Room(room) = &stay.visit else { return };
-        let length = room.pin_length();
         if key == '#' {
             return self.try_pin(now, out);
         }
@@ -499,9 +502,9 @@ impl Call {
         if stay.digits.len() < DIGITS_MAX {
             stay.digits.push(key);
         }
-        // The shorter of two PINs is tried with # or by waiting.
-        let is_whole = stay.digits.len() >= length || room.rank_of(&stay.digits).is_some();
-        if is_whole {
+        // One that another begins with is tried with # or by waiting.
+        let is_pin = room.rank_of(&stay.digits).is_some() && !room.may_go_on(&stay.digits);
+        if is_pin || room.is_enough(&stay.digits) {
             self.try_pin(now, out);
         }
     }
@@ -544,12 +547,16 @@ impl Call {
         }
     }
 
+    /// Is it in a room? Before that it keys in a PIN, which is not recorded.
+    pub(super) fn is_in_room(&self) -> bool {
+        self.stay
+            .as_ref()
+            .is_some_and(|stay| stay.stage == Stage::Inside && matches!(stay.visit, Visit::Room(_)))
+    }
+
     /// One side in a room talks, or not any more.
     pub(super) fn talking(&mut self, side: Side, is_on: bool, out: &mut Vec<Output>) {
-        let is_inside = self.stay.as_ref().is_some_and(|stay| {
-            stay.stage == Stage::Inside && matches!(stay.visit, Visit::Room(_))
-        });
-        if is_inside && self.side_of(At::A) == side {
+        if self.is_in_room() && self.side_of(At::A) == side {
             out.push(Output::Room(RoomWish::Talks(is_on)));
         }
     }

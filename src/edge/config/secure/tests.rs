@@ -51,13 +51,16 @@ fn keys_that_would_cross_in_the_clear_are_warned_of() {
     assert_eq!(told("srtp = \"optional\"\n", private), "");
 }
 
-/// The files of every brand say that SRTP is off.
+/// The files of some brands say that SRTP is off, or nothing.
 #[test]
 fn a_phone_that_fetches_its_settings_and_must_encrypt_is_warned_of() {
     let provisioning = format!(
         "{UDP}[provisioning]\nlisten = [\"http:127.0.0.1:8080\"]\nurl = \"https://pbx.example.com\"\n"
     );
-    let phones = format!("{PHONE}brand = \"yealink\"\nsrtp = \"required\"\n");
-    let said = findings(&[("tandem.toml", &provisioning), ("phones.toml", &phones)]);
-    assert!(said.contains("warning[srtp-off]: the file that phone `1001` fetches"), "{said}");
+    for (brand, is_warned_of) in [("alcatel", true), ("fanvil", true), ("yealink", false)] {
+        let phones = format!("{PHONE}brand = \"{brand}\"\nsrtp = \"required\"\n");
+        let said = findings(&[("tandem.toml", &provisioning), ("phones.toml", &phones)]);
+        let words = "warning[srtp-off]: the file that phone `1001` fetches";
+        assert_eq!(said.contains(words), is_warned_of, "{brand}: {said}");
+    }
 }
