@@ -54,6 +54,27 @@ impl RecordRule {
     }
 }
 
+/// What a finished recording is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Format {
+    /// Samples, as they were written.
+    #[default]
+    Wav,
+    /// Opus in Ogg: a fifth to a tenth of it.
+    Opus,
+}
+
+impl Format {
+    /// As it is written in the configuration.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Wav => "wav",
+            Self::Opus => "opus",
+        }
+    }
+}
+
 /// `[recording]`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RecordingSettings {
@@ -63,6 +84,8 @@ pub struct RecordingSettings {
     pub folder: Option<String>,
     /// A track for each side, or one for both.
     pub tracks: Tracks,
+    /// What it is made into when it is whole.
+    pub format: Format,
     /// Days until a recording is deleted; zero never.
     pub keep_days: u32,
     /// Megabytes that stay free on the disk.
@@ -79,6 +102,7 @@ impl Default for RecordingSettings {
             calls: Recorded::None,
             folder: None,
             tracks: Tracks::Dual,
+            format: Format::Wav,
             keep_days: 90,
             free_min_mb: 500,
             beep: Duration::ZERO,

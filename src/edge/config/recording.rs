@@ -5,7 +5,7 @@ use super::secure::optional;
 use super::settings::{Settings, in_seconds, quoted, seconds};
 use super::source::Wrong;
 use crate::proto::recording::Tracks;
-use crate::switch::recording::Recorded;
+use crate::switch::recording::{Format, Recorded};
 
 type Key = Item<Settings>;
 
@@ -51,6 +51,20 @@ pub(super) static RECORDING: &[Key] = &[
             Ok(())
         },
         "A track for each side, the calling one left, or both in one.",
+    ),
+    Key::text(
+        "format",
+        "wav or opus",
+        Given::Default { shows: |s| quoted(s.recording.format.word()) },
+        |s, text| {
+            s.recording.format = match text.value {
+                "wav" => Format::Wav,
+                "opus" => Format::Opus,
+                other => return Err(unknown(other, "wav", "opus")),
+            };
+            Ok(())
+        },
+        "What a file is once it is whole: samples, or Opus in Ogg, which is a fifth to a tenth of that and takes some seconds of a processor for an hour.",
     ),
     Key::whole(
         "keep_days",

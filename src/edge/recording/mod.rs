@@ -5,6 +5,7 @@
 
 mod file;
 mod keeper;
+mod packing;
 mod recorder;
 mod tap;
 mod writer;

@@ -20,7 +20,7 @@ use crate::edge::store::{RecordingState, Store, StoredAudit};
 use crate::proto::recording::{Reel, Tracks};
 use crate::proto::time::{Instant, Wall};
 use crate::switch::cdr::record::CallId;
-use crate::switch::recording::RecordingSettings;
+use crate::switch::recording::{Format, RecordingSettings};
 
 /// Reels that may wait for the disk, of up to 24 kB each: eight seconds of 500 calls. When it is full the next reel is thrown
 /// away, and its recording has silence there and says so.
@@ -41,6 +41,8 @@ pub struct RecorderConfig {
 pub struct Terms {
     /// What a file has.
     pub tracks: Tracks,
+    /// What a file becomes when it is whole.
+    pub format: Format,
     /// Days until a recording is deleted; zero never.
     pub keep_days: u32,
     /// Megabytes that stay free on the disk: with less, none begins.
@@ -51,8 +53,8 @@ impl Terms {
     /// From the configuration.
     #[must_use]
     pub fn of(settings: &RecordingSettings) -> Self {
-        let RecordingSettings { tracks, keep_days, free_min_mb, .. } = *settings;
-        Self { tracks, keep_days, free_min_mb }
+        let RecordingSettings { tracks, format, keep_days, free_min_mb, .. } = *settings;
+        Self { tracks, format, keep_days, free_min_mb }
     }
 }
 

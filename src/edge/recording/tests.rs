@@ -12,7 +12,7 @@ use crate::proto::recording::Tracks;
 use crate::proto::rtp::Ssrc;
 use crate::proto::time::{Instant, Wall};
 use crate::switch::cdr::record::CallId;
-use crate::switch::recording::RecordingSettings;
+use crate::switch::recording::{Format, RecordingSettings};
 
 struct House {
     folder: PathBuf,
@@ -305,4 +305,127 @@ fn a_recording_that_begins_as_the_room_ends_fails() {
         assert!(tap.has_failed());
     }
     assert_eq!(recorder.begin(CallId(2)).err(), Some(StartRefused::DiskFull));
+}
+
+/// Samples as Opus: each track for itself, as long as they were, and the WAV is gone.
+#[test]
+fn a_recording_becomes_small() {
+    let house = House::new("small");
+    let recorder = house.recorder(&settings());
+    recorder.set_terms(Terms { format: Format::Opus, ..Terms::of(&settings()) });
+    let (mut tap, _control) = recorder.begin(CallId(0xabc)).unwrap();
+    let from = tap.began();
+    let mut encoder = Codec::Pcmu.encoder().unwrap();
+    for packet in 0..150_u32 {
+        let at = from + Duration::from_millis(u64::from(packet) * 20);
+        for (side, hz) in [(0, 400.0_f32), (1, 1_000.0)] {
+            let sample = |n: u32| {
+                let phase = std::f32::consts::TAU * hz * ((packet * 160 + n) as f32) / 8_000.0;
+                #[expect(clippy::cast_possible_truncation, reason = "it is in the range")]
+                let sample = (phase.sin() * 8_000.0) as i16;
+                sample
+            };
+            let samples: Vec<i16> = (0..160).map(sample).collect();
+            let mut payload = Vec::new();
+            encoder.encode(&samples, &mut payload).unwrap();
+            let ssrc = Ssrc(u32::try_from(side).unwrap() + 1);
+            tap.packet((side, at), (ssrc, packet * 160), Codec::Pcmu, &payload);
+        }
+        tap.tick(at);
+    }
+    drop(tap);
+    let patience = house.clock.now() + Duration::from_secs(20);
+    let row = loop {
+        let rows = house.rows();
+        if let Some(row) = rows.into_iter().find(|row| row.sha256.is_some()) {
+            break row;
+        }
+        assert!(house.clock.now() < patience, "it is never whole");
+    };
+    recorder.close();
+    assert!(row.file.ends_with(".opus"), "{}", row.file);
+    assert_eq!(row.state, RecordingState::Done);
+    let path = house.files().join(&row.file);
+    assert_eq!(row.sha256.as_deref(), Some(sha256sum(&path).as_str()));
+    let left: Vec<_> = std::fs::read_dir(path.parent().unwrap()).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    let bytes = std::fs::read(&path).unwrap();
+    assert!(bytes.len() < 48_000 / 2, "{} bytes of three seconds", bytes.len());
+    let [left, right] = tracks_of(&bytes);
+    for (track, own, other) in [(&left, 400.0, 1_000.0), (&right, 1_000.0, 400.0)] {
+        assert!((2.9..3.2).contains(&(track.len() as f32 / 48_000.0)), "{}", track.len());
+        let middle = &track[48_000..96_000];
+        assert!(level(middle, own) > 5_000.0, "{}", level(middle, own));
+        assert!(level(middle, other) < 100.0, "{}", level(middle, other));
+    }
+}
+
+/// The two tracks of an Ogg file, decoded: the first packet of each pair has its length written in it.
+fn tracks_of(bytes: &[u8]) -> [Vec<i16>; 2] {
+    let mut packets: Vec<Vec<u8>> = vec![Vec::new()];
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        assert_eq!(&rest[..4], b"OggS");
+        let segments = usize::from(rest[26]);
+        let mut at = 27 + segments;
+        for length in &rest[27..27 + segments] {
+            let length = usize::from(*length);
+            packets.last_mut().unwrap().extend_from_slice(&rest[at..at + length]);
+            at += length;
+            if length < 255 {
+                packets.push(Vec::new());
+            }
+        }
+        rest = &rest[at..];
+    }
+    assert!(packets[0].starts_with(b"OpusHead") && packets[1].starts_with(b"OpusTags"));
+    let mut decoders = [Codec::Opus.decoder().unwrap(), Codec::Opus.decoder().unwrap()];
+    let mut tracks = [Vec::new(), Vec::new()];
+    for packet in packets[2..].iter().filter(|packet| !packet.is_empty()) {
+        let (length, from) = match packet[1] {
+            short if short < 252 => (usize::from(short), 2),
+            first => (usize::from(first) + 4 * usize::from(packet[2]), 3),
+        };
+        let first = [&packet[..1], &packet[from..from + length]].concat();
+        decoders[0].decode(&first, &mut tracks[0]).unwrap();
+        decoders[1].decode(&packet[from + length..], &mut tracks[1]).unwrap();
+    }
+    tracks
+}
+
+fn level(samples: &[i16], hz: f32) -> f32 {
+    let (mut re, mut im) = (0.0_f32, 0.0_f32);
+    for (index, sample) in samples.iter().enumerate() {
+        let phase = std::f32::consts::TAU * hz * index as f32 / 48_000.0;
+        re += f32::from(*sample) * phase.cos();
+        im += f32::from(*sample) * phase.sin();
+    }
+    2.0 * re.hypot(im) / samples.len() as f32
+}
+
+/// A daemon that is stopped meanwhile leaves the samples, whole and with their hash; one that died leaves no half file.
+#[test]
+fn what_is_not_packed_stays_as_it_is() {
+    let house = House::new("stays");
+    let recorder = house.recorder(&settings());
+    recorder.set_terms(Terms { format: Format::Opus, ..Terms::of(&settings()) });
+    let taps: Vec<_> = (0..20)
+        .map(|call| {
+            let (mut tap, control) = recorder.begin(CallId(call)).unwrap();
+            let from = tap.began();
+            speak(&mut tap, from, 500);
+            (tap, control)
+        })
+        .collect();
+    drop(taps);
+    recorder.close();
+    let rows = house.rows();
+    assert_eq!(rows.len(), 20);
+    for row in &rows {
+        let path = house.files().join(&row.file);
+        assert_eq!(row.sha256.as_deref(), Some(sha256sum(&path).as_str()), "{}", row.file);
+    }
+    let day = house.files().join(rows[0].file.split('/').next().unwrap());
+    let parts = std::fs::read_dir(day).unwrap().filter_map(Result::ok);
+    assert!(!parts.into_iter().any(|file| file.path().to_string_lossy().ends_with(".part")));
 }

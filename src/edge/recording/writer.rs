@@ -1,6 +1,6 @@
 //! The recorder's thread: reels become samples, samples a file, and the file a row of the database.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::file::{WavFile, repair};
 use super::keeper::{Keeper, path_of};
+use super::packing::{self, Packing};
 use super::recorder::{Begin, JOBS_MAX, Job, LOOK_EVERY, RecorderConfig, Shared};
 use super::tap::{Lane, Spares};
 use crate::edge::clock::Clock;
@@ -24,6 +25,7 @@ use crate::proto::hex::hex;
 use crate::proto::recording::{Reel, Tape};
 use crate::proto::time::Instant;
 use crate::switch::cdr::record::CallId;
+use crate::switch::recording::Format;
 
 /// Samples a second where a side speaks a codec of telephone quality, and where it speaks a better one.
 const NARROW: u32 = 8_000;
@@ -32,6 +34,10 @@ const WIDE: u32 = 16_000;
 const UNHEARD_MAX: Duration = Duration::from_secs(5);
 /// Bytes that are hashed at a time, so that a long file that is finished does not keep the others waiting.
 const HASH_STEP: usize = 1 << 20;
+/// How long the thread rests between two pieces that it packs.
+const PACK_EVERY: Duration = Duration::from_millis(20);
+/// Recordings that may wait to be packed; a further one stays as it is.
+const TO_PACK_MAX: usize = 10_000;
 /// How often old recordings and the room on the disk are looked after.
 const KEEP_EVERY: Duration = Duration::from_secs(30);
 
@@ -45,6 +51,9 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     open: HashMap<u64, Recording>,
     hashing: Vec<Hashing>,
+    /// The one that is made small, and those that wait for it.
+    packing: Option<Packing>,
+    to_pack: VecDeque<StoredRecording>,
     keeper: Keeper,
     samples: Vec<u8>,
 }
@@ -88,6 +97,8 @@ impl Writer {
             shared,
             open: HashMap::new(),
             hashing: Vec::new(),
+            packing: None,
+            to_pack: VecDeque::new(),
             keeper,
             samples: Vec::new(),
         }
@@ -110,15 +121,19 @@ impl Writer {
                 .filter(|(_, one)| is_stopping || one.lane.is_over.load(Ordering::Acquire))
                 .map(|(call, _)| *call)
                 .collect();
-            let wait = if over.is_empty() && self.hashing.is_empty() && !is_stopping {
-                LOOK_EVERY
-            } else {
-                Duration::ZERO
+            let is_idle = over.is_empty() && self.hashing.is_empty() && !is_stopping;
+            let is_packed = self.packing.is_none() && self.to_pack.is_empty();
+            let wait = match (is_idle, is_packed) {
+                (true, true) => LOOK_EVERY,
+                // The processor is for calls first.
+                (true, false) => PACK_EVERY,
+                (false, _) => Duration::ZERO,
             };
             let is_gone = self.drain(wait);
             for call in over {
                 self.finish(call);
             }
+            self.pack_on(is_stopping || is_gone);
             self.hash_on();
             if (is_stopping || is_gone) && self.open.is_empty() && self.hashing.is_empty() {
                 return;
@@ -195,6 +210,53 @@ impl Writer {
     fn written(&mut self, recording: Recording) {
         let mut row = recording.row;
         row.lost_seconds = recording.lane.lost.load(Ordering::Relaxed);
+        if self.shared.terms().format == Format::Wav {
+            return self.hash(row);
+        }
+        if self.to_pack.len() >= TO_PACK_MAX {
+            tracing::warn!(call = %row.call, "a recording stays a WAV: too many wait to be packed");
+            return self.hash(row);
+        }
+        self.to_pack.push_back(row);
+    }
+
+    /// Packs a piece. Who stops the daemon does not wait for that: what is not packed stays as it is.
+    fn pack_on(&mut self, is_stopping: bool) {
+        if is_stopping {
+            let under_way = self.packing.take().map(Packing::give_up);
+            for row in under_way.into_iter().chain(std::mem::take(&mut self.to_pack)) {
+                self.hash(row);
+            }
+            return;
+        }
+        if self.packing.is_none()
+            && let Some(row) = self.to_pack.pop_front()
+        {
+            match Packing::begin(&self.config.folder, &row) {
+                Ok(packing) => self.packing = Some(packing),
+                Err(error) => self.stays(row, &error),
+            }
+        }
+        let Some(packing) = &mut self.packing else { return };
+        let result = packing.step();
+        if let Ok(false) = result {
+            return;
+        }
+        let Some(packing) = self.packing.take() else { return };
+        if let Err(error) = result {
+            return self.stays(packing.give_up(), &error);
+        }
+        let (row, samples) = packing.whole();
+        // Until the row says so, the next start finds it by its name.
+        self.keep_row(StoredRecording { state: RecordingState::Open, ..row.clone() });
+        if let Err(error) = std::fs::remove_file(&samples) {
+            tracing::warn!(call = %row.call, %error, "a packed recording has left its samples");
+        }
+        self.hash(row);
+    }
+
+    fn stays(&mut self, row: StoredRecording, error: &io::Error) {
+        tracing::warn!(call = %row.call, %error, "a recording stays a WAV");
         self.hash(row);
     }
 
@@ -284,6 +346,11 @@ impl Writer {
         };
         for mut row in open {
             row.state = RecordingState::Cut;
+            if packing::recover(&self.config.folder, &mut row) {
+                row.state = RecordingState::Done;
+                self.hash(row);
+                continue;
+            }
             match repair(&self.config.folder.join(&row.file)) {
                 Ok(seconds) => {
                     row.seconds = seconds;
