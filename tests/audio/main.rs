@@ -19,6 +19,7 @@ mod g722;
 mod jitter_buffer;
 mod mix;
 mod opus;
+mod quality;
 mod resample;
 mod telephone_event;
 mod tone;

@@ -3,6 +3,9 @@
 //!
 //! `cargo run --release --example bench-relay -- [calls] [seconds] [ptime]`. With a packet time other than 20 ms
 //! every packet is cut or joined, and the delay has no meaning.
+//!
+//! `… -- delay [seconds]`: what a relay adds to the way of a packet, at 10, 100 and 500 calls, beside one bare hop from socket to
+//! socket at the same pace.
 #![expect(clippy::print_stdout, reason = "a bench reports on standard output")]
 #![expect(clippy::disallowed_methods, reason = "a bench runs on the real clock")]
 
@@ -17,6 +20,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
 use tandem::edge::media_io::{
     LegPlan, MediaConfig, MediaEvent, MediaHandle, MediaPlane, PortRange, Side,
@@ -32,26 +36,26 @@ const PACKET: usize = 172;
 const FRAME: Duration = Duration::from_millis(20);
 const PLAIN_PACKETS: u32 = 200_000;
 
+/// At how many calls the delay is measured.
+const DELAY_CALLS: [u64; 3] = [10, 100, 500];
+
 fn main() -> Outcome<()> {
+    // Four descriptors for a call.
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
+    let is_delay = std::env::args().any(|word| word == "delay");
     let mut arguments = std::env::args().skip(1).filter_map(|word| word.parse::<u64>().ok());
+    if is_delay {
+        let seconds = arguments.next().unwrap_or(10);
+        return DELAY_CALLS.into_iter().try_for_each(|calls| delay(calls, seconds));
+    }
     let calls = arguments.next().unwrap_or(300);
     let seconds = arguments.next().unwrap_or(10);
     let packet_time = PacketTime {
         ptime_ms: u32::try_from(arguments.next().unwrap_or(20)).ok(),
         maxptime_ms: None,
     };
-    let start = Instant::now();
-    let config = MediaConfig {
-        ports: PortRange { low: 22_000, high: 42_000 },
-        workers: 1,
-        clock: Arc::new(move || time::Instant::START + start.elapsed()),
-        seed: 1,
-        cname: "bench".into(),
-    };
-    let (sender, events) = sync_channel(65_536);
-    let plane = MediaPlane::start(&config, Arc::new(sender))?;
-    // Two sockets stand for all phones: the relay tells calls apart by its own ports.
-    let phones = [UdpSocket::bind((LOCAL, 0))?, UdpSocket::bind((LOCAL, 0))?];
+    let (plane, events, phones) = begin()?;
     let before = (field_kb("/proc/self/status", "VmRSS:")?, field_kb("/proc/meminfo", "Slab:")?);
     let relays = open_calls(&plane.handle(), &events, calls, &phones, packet_time)?;
     let memory = field_kb("/proc/self/status", "VmRSS:")?.saturating_sub(before.0);
@@ -75,6 +79,55 @@ fn main() -> Outcome<()> {
     let share = |kb: u64| kb as f64 / calls as f64;
     println!("memory per call: resident {:.1} kB, kernel {:.1} kB", share(memory), share(kernel));
     println!("delay through the relay, us: median {}, p99 {}", at(50), at(99));
+    Ok(())
+}
+
+/// What is measured: a plane with one worker, what it tells, and the phones.
+type Setup = (MediaPlane, Receiver<(u64, MediaEvent)>, [UdpSocket; 2]);
+
+fn begin() -> Outcome<Setup> {
+    let start = Instant::now();
+    let config = MediaConfig {
+        ports: PortRange { low: 22_000, high: 42_000 },
+        workers: 1,
+        clock: Arc::new(move || time::Instant::START + start.elapsed()),
+        seed: 1,
+        cname: "bench".into(),
+    };
+    let (sender, events) = sync_channel(65_536);
+    let plane = MediaPlane::start(&config, Arc::new(sender))?;
+    // Two sockets stand for all phones: the relay tells calls apart by its own ports.
+    let phones = [UdpSocket::bind((LOCAL, 0))?, UdpSocket::bind((LOCAL, 0))?];
+    Ok((plane, events, phones))
+}
+
+/// Prints what the relay adds at so many calls, beside a bare hop.
+fn delay(calls: u64, seconds: u64) -> Outcome<()> {
+    let (plane, events, phones) = begin()?;
+    let relays = open_calls(&plane.handle(), &events, calls, &phones, PacketTime::default())?;
+    let [one, other] = &phones;
+    let straight = vec![[other.local_addr()?, one.local_addr()?]; relays.len()];
+    let span = Duration::from_secs(seconds);
+    // The same generator, the same pace, once past the relay and once through it.
+    let (hops_sent, mut hops) = generate(&phones, &straight, span)?;
+    let (sent, mut delays) = generate(&phones, &relays, span)?;
+    plane.shutdown();
+    hops.sort_unstable();
+    delays.sort_unstable();
+    let at = |delays: &[u64], share: usize| {
+        delays.get(delays.len() * share / 1_000).copied().unwrap_or_default()
+    };
+    println!(
+        "{calls} calls, {seconds} s: through the relay, us: median {}, p99.9 {}; a bare hop: median {}, p99.9 {}; added: median {}, p99.9 {}; lost {} of {sent}, {} of {hops_sent}",
+        at(&delays, 500),
+        at(&delays, 999),
+        at(&hops, 500),
+        at(&hops, 999),
+        at(&delays, 500).saturating_sub(at(&hops, 500)),
+        at(&delays, 999).saturating_sub(at(&hops, 999)),
+        sent.saturating_sub(u64::try_from(delays.len())?),
+        hops_sent.saturating_sub(u64::try_from(hops.len())?),
+    );
     Ok(())
 }
 
