@@ -25,7 +25,7 @@ use crate::proto::rtp::{
     Arrival, Carried, Converter, Fate, Header, Incoming, Listening, OutgoingStream, PacketTime,
     PayloadMap, Reception, Repacketiser, Ssrc, is_rtcp,
 };
-use crate::proto::sdp::{Format, StreamPlan};
+use crate::proto::sdp::{FaxPlan, Format, StreamPlan};
 use crate::proto::srtp::{GuardedLeg, Protection};
 use crate::proto::time::Instant;
 
@@ -78,6 +78,8 @@ pub struct LegPlan {
     pub ice: Option<IcePlan>,
     /// Reports share the port of the audio.
     pub is_rtcp_mux: bool,
+    /// What comes and goes is fax, and no audio.
+    pub fax: Option<FaxPlan>,
 }
 
 impl LegPlan {
@@ -99,6 +101,7 @@ impl LegPlan {
             protection: plan.protection.clone(),
             ice: plan.ice.clone(),
             is_rtcp_mux: plan.is_rtcp_mux,
+            fax: plan.fax,
         }
     }
 }
@@ -162,6 +165,8 @@ pub(super) struct Leg {
     wakes_at: Option<Instant>,
     pub(super) stats: LegStats,
     is_heard: bool,
+    /// When it went over to fax last.
+    pub(super) fax_since: Instant,
     /// The last sign of life, or when the plan or the limits were set.
     alive_at: Instant,
     is_dead: bool,
@@ -214,6 +219,7 @@ impl Leg {
             wakes_at: None,
             stats: LegStats::default(),
             is_heard: false,
+            fax_since: Instant::START,
             alive_at: Instant::START,
             is_dead: false,
         }
@@ -237,6 +243,9 @@ impl Leg {
             self.outgoing.begin_under_new_key();
         }
         self.latch.vouch(!self.guard.is_clear());
+        if plan.fax.is_some() && self.plan.fax.is_none() {
+            self.fax_since = now;
+        }
         self.plan = plan;
         self.is_set = true;
         self.go_on_playing(now);
@@ -259,6 +268,11 @@ impl Leg {
 
     pub(super) const fn is_set(&self) -> bool {
         self.is_set
+    }
+
+    /// A packet of the peer's went on; `true` for the first one.
+    pub(super) const fn becomes_heard(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_heard, true)
     }
 
     pub(super) fn seen(&mut self, now: Instant) {
@@ -436,8 +450,7 @@ impl Call {
         if relay(now, (from, to), &header, packet, (side, tap)) {
             tally.relayed += 1;
             from.stats.passed += 1;
-            if !from.is_heard {
-                from.is_heard = true;
+            if from.becomes_heard() {
                 outbox.send(id, MediaEvent::Heard { side });
             }
         } else {
