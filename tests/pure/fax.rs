@@ -1,6 +1,8 @@
 //! Row 159 of the wire catalogue: fax by T.38 in the place of the audio (ITU-T T.38 Annex D, RFC 3362).
 
+use tandem::proto::audio::FaxTone;
 use tandem::proto::sdp::FaxPlan;
+use tandem::switch::call::{Input, Side};
 
 use crate::scene::{heard, outcome, talking, two_phones};
 use crate::sim::office::{CARRIER, office};
@@ -283,4 +285,27 @@ fn row_159_a_trunk_with_t38_off_stays_in_the_audio() {
     assert_eq!(heard(&w), (true, true));
     w.hang_up(a);
     w.assert_empty();
+}
+
+/// Row 160: the timeline and the event stream say that a call is the sound of a fax.
+#[test]
+fn row_160_a_tone_of_a_fax_is_told() {
+    let (mut w, a, _) = talking();
+    let call = w.call();
+    w.input(call, Input::FaxTone(Side::A, FaxTone::Calling));
+    w.input(call, Input::FaxTone(Side::B, FaxTone::Answering));
+    w.run_for(100);
+    let told: Vec<_> = w.events.iter().filter(|(kind, _)| *kind == "call.fax").collect();
+    let tones: Vec<_> = told
+        .iter()
+        .flat_map(|(_, fields)| fields)
+        .filter(|(n, _)| *n == "tone")
+        .map(|(_, v)| v.as_str())
+        .collect();
+    assert_eq!(tones, ["cng", "ced"]);
+    assert_eq!(heard(&w), (true, true), "the call goes on as it is");
+    w.hang_up(a);
+    w.assert_empty();
+    let lines = w.record().timeline.iter().filter(|line| line.what == "media.fax");
+    assert_eq!(lines.map(|line| line.leg.as_str()).collect::<Vec<_>>(), ["a", "b1"]);
 }

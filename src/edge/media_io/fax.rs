@@ -1,12 +1,14 @@
-//! Fax by T.38 on a call's ports: datagrams of UDPTL that cross as they are (ITU-T T.38 §9).
+//! Fax on a call's ports: datagrams of UDPTL that cross as they are (ITU-T T.38 §9), and tones in the audio after which it is
+//! handled as the sound of a fax.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::call::{Call, Side, Tally, transmit};
+use super::call::{Call, Leg, Side, Tally, Waiting, transmit};
 use super::event::{MediaEvent, Outbox};
+use crate::proto::audio::{FaxDetector, FaxTone};
 use crate::proto::nat::Verdict;
-use crate::proto::rtp::{Header, Ssrc};
+use crate::proto::rtp::{Header, Ssrc, payload_of};
 use crate::proto::time::Instant;
 
 /// A sequence number, a length and the kind of error correction; what is shorter keeps a NAT open, and concerns nobody else.
@@ -14,6 +16,48 @@ const UDPTL_MIN: usize = 4;
 
 /// How long after the change audio may still come, which would be taken for a datagram far ahead.
 const AUDIO_ON_ITS_WAY: Duration = Duration::from_secs(2);
+
+/// For how long after both sides are connected a side is listened to: a fax announces itself at once, or is not announced.
+const YOUNG: Duration = Duration::from_secs(60);
+
+/// What a side is listened to for while its call is young, and whether the call is the sound of a fax.
+#[derive(Debug, Default)]
+pub(super) struct FaxEar {
+    since: Instant,
+    detector: FaxDetector,
+    /// What was heard just now.
+    pub(super) heard: Option<FaxTone>,
+    /// What its peer hears is left alone as far as it can be.
+    pub(super) is_fax: bool,
+}
+
+impl FaxEar {
+    /// A side of a call that is connected now.
+    pub(super) fn since(since: Instant) -> Self {
+        Self { since, ..Self::default() }
+    }
+}
+
+impl Leg {
+    /// Listens to a packet of G.711 for the tones of a fax: to one in four, and to none once the call is a minute old.
+    pub(super) fn listen_for_fax(&mut self, now: Instant, header: &Header, packet: &[u8]) {
+        if now.since(self.ear.since) > YOUNG {
+            return;
+        }
+        let voice = self.voices.iter().find(|(number, _)| *number == header.payload_type);
+        let Some((_, codec)) = voice else { return };
+        let payload = packet.get(payload_of(packet)).unwrap_or_default();
+        self.ear.heard = self.ear.detector.listen(*codec, header.timestamp, payload);
+    }
+
+    /// From now on its peer hears a fax: packets pass as they come, and where they are converted nothing is stretched or made up.
+    pub(super) fn spare_fax(&mut self, now: Instant) {
+        if !std::mem::replace(&mut self.ear.is_fax, true) {
+            self.send_waiting(now, Waiting::All);
+            self.converter = None;
+        }
+    }
+}
 
 impl Call {
     /// Is what comes to a side's audio port fax?

@@ -3,6 +3,7 @@
 
 use super::setup::warning;
 use super::*;
+use crate::proto::audio::FaxTone;
 use crate::proto::sdp::{Negotiator, PeerOffer, SdpRefusal};
 
 impl Call {
@@ -56,6 +57,25 @@ impl Call {
         if self.leg(at).is_some_and(|leg| leg.session.can_modify()) {
             self.refresh(now, at, out);
         }
+    }
+
+    /// A side sent a tone of fax machines in its audio.
+    pub(super) fn fax_tone(
+        &mut self,
+        now: Instant,
+        side: Side,
+        tone: FaxTone,
+        out: &mut Vec<Output>,
+    ) {
+        let leg = self.side_name(side);
+        let text = match tone {
+            FaxTone::Calling => "a fax calls (CNG): its sound passes as it is",
+            FaxTone::Answering => "a fax or modem answered (CED): its sound passes as it is",
+        };
+        self.note(now, &leg, "media.fax", text);
+        let fields =
+            vec![("leg", leg), ("form", "audio".to_owned()), ("tone", tone.word().to_owned())];
+        self.event("call.fax", fields, out);
     }
 
     /// Notes when the audio gives way to fax, and when it is back.

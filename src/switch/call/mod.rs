@@ -317,6 +317,7 @@ impl Call {
                 }
             }
             Input::Digit { side, event } => self.room_digit(now, side, event, out),
+            Input::FaxTone(side, tone) => self.fax_tone(now, side, tone, out),
             Input::Talking { side, is_on } => self.talking(side, is_on, out),
             Input::Room(news) => self.room_news(now, news, out),
             Input::Watched { by, who, is_on } => self.watched(now, (by, &who, is_on), out),

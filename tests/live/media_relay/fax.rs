@@ -1,5 +1,6 @@
 //! Fax on the ports of a call: whole datagrams, both ways, and audio again.
 
+use tandem::proto::audio::{Codec, FaxTone};
 use tandem::proto::sdp::FaxPlan;
 
 use super::*;
@@ -106,4 +107,43 @@ fn row_159_one_side_of_a_fax_keeps_both_alive() {
         }
     };
     assert_eq!(dead, Duration::from_secs(31));
+}
+
+/// Row 160: once a tone of a fax was heard its packets pass as they come, also to a peer that wants others.
+#[test]
+fn row_160_packets_of_a_fax_are_neither_cut_nor_joined() {
+    let (bed, _) = Bed::on_a_stopped_clock(21_588, 21_591);
+    let (a, b) = bed.call();
+    let packet_time = PacketTime { ptime_ms: Some(40), maxptime_ms: None };
+    bed.handle.set_leg(CALL, Side::B, LegPlan { packet_time, ..b.plan() }).unwrap();
+    let limits = DeadAfter { talk: Duration::ZERO, hold: Duration::ZERO };
+    bed.handle.set_dead_after(CALL, limits).unwrap();
+    bed.settled();
+    let mut encoder = Codec::Pcma.encoder().unwrap();
+    let tone: Vec<i16> = (0..8_000_u16)
+        .map(|n| {
+            ((std::f32::consts::TAU * 1_100.0 * f32::from(n) / 8_000.0).sin() * 5_000.0) as i16
+        })
+        .collect();
+    let mut send = |number: u16| {
+        let mut bytes = vec![0x80; 12];
+        header(number, 1).write(&mut bytes);
+        encoder.encode(&tone[usize::from(number) * 160..][..160], &mut bytes).unwrap();
+        a.rtp.send_to(&bytes, a.relay.0).unwrap();
+    };
+    (0..30).for_each(&mut send);
+    let heard = loop {
+        if let MediaEvent::Fax { side, tone } = bed.event() {
+            break (side, tone);
+        }
+    };
+    assert_eq!(heard, (Side::A, FaxTone::Calling));
+    (30..34).for_each(&mut send);
+    let mut lengths = Vec::new();
+    while lengths.iter().sum::<usize>() < 34 * 160 {
+        lengths.push(b.hears_audio().1.len());
+    }
+    assert_eq!((lengths[0], lengths[lengths.len() - 1]), (320, 160), "{lengths:?}");
+    assert!(lengths.is_sorted_by(|one, next| one >= next), "{lengths:?}");
+    bed.close();
 }
