@@ -14,6 +14,7 @@ use tandem::proto::rtp::{Header, PacketTime, Ssrc, rtcp};
 use tandem::proto::sdp::Format;
 use tandem::proto::time::Instant;
 
+mod fax;
 mod keys;
 mod protected;
 mod reports;
@@ -220,8 +221,7 @@ fn the_first_packet_of_each_side_is_reported_once() {
     b.speaks(&header(0, 2));
     a.hears();
     // A packet may be here before the news of it.
-    let next = || bed.events.recv_timeout(Duration::from_secs(5)).unwrap();
-    let mut heard = vec![next(), next()];
+    let mut heard = Vec::from([(); 2].map(|()| bed.events.recv_timeout(PATIENCE).unwrap()));
     heard.extend(std::iter::from_fn(|| bed.events.try_recv().ok()));
     let sides: Vec<_> = heard
         .iter()

@@ -27,6 +27,7 @@ mod devices;
 mod dialogs;
 mod early_transfer;
 mod emergency;
+mod fax;
 mod flows;
 mod forks;
 mod healths;

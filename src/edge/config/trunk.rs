@@ -448,6 +448,23 @@ pub(super) static TRUNK: &[Item<TrunkDraft>] = &[
         |t| t.dialect.session_timers.to_string(),
         "Whether a session timer is asked for on its calls; what it asks for itself is kept to in any case.",
     ),
+    Item::text(
+        "t38",
+        "pass or off",
+        Given::Default { shows: |t| quoted(t38_word(t.dialect.t38)) },
+        |t, text| {
+            t.dialect.t38 = match text.value {
+                "pass" => true,
+                "off" => false,
+                other => {
+                    let wrong = Wrong::new("bad-value", format!("`{other}` is not known"));
+                    return Err(wrong.help("the words are pass and off"));
+                }
+            };
+            Ok(())
+        },
+        "Whether its calls may go over to fax as data (T.38), where the other side agrees and nothing is encrypted; with off a fax stays in the audio.",
+    ),
 ];
 
 /// The keys that a profile may write: what is a matter of the carrier, and not of the line.
@@ -480,7 +497,13 @@ pub(super) const OF_PROFILE: &[&str] = &[
     "forwarded_caller",
     "codecs",
     "session_timers",
+    "t38",
 ];
+
+/// How `t38` is written.
+const fn t38_word(may_pass: bool) -> &'static str {
+    if may_pass { "pass" } else { "off" }
+}
 
 const TRUSTS: [&str; 4] = ["none", "in", "out", "both"];
 

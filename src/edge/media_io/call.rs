@@ -4,6 +4,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use super::event::{MediaEvent, Outbox};
+use super::fax::FaxEar;
 use super::guard::open_rtp;
 use super::keys::Keys;
 use super::listeners::Listeners;
@@ -25,7 +26,7 @@ use crate::proto::rtp::{
     Arrival, Carried, Converter, Fate, Header, Incoming, Listening, OutgoingStream, PacketTime,
     PayloadMap, Reception, Repacketiser, Ssrc, is_rtcp,
 };
-use crate::proto::sdp::{Format, StreamPlan};
+use crate::proto::sdp::{FaxPlan, Format, StreamPlan};
 use crate::proto::srtp::{GuardedLeg, Protection};
 use crate::proto::time::Instant;
 
@@ -78,6 +79,8 @@ pub struct LegPlan {
     pub ice: Option<IcePlan>,
     /// Reports share the port of the audio.
     pub is_rtcp_mux: bool,
+    /// What comes and goes is fax, and no audio.
+    pub fax: Option<FaxPlan>,
 }
 
 impl LegPlan {
@@ -99,6 +102,7 @@ impl LegPlan {
             protection: plan.protection.clone(),
             ice: plan.ice.clone(),
             is_rtcp_mux: plan.is_rtcp_mux,
+            fax: plan.fax,
         }
     }
 }
@@ -162,6 +166,10 @@ pub(super) struct Leg {
     wakes_at: Option<Instant>,
     pub(super) stats: LegStats,
     is_heard: bool,
+    /// What it listens for while the call is young.
+    pub(super) ear: FaxEar,
+    /// When it went over to fax last.
+    pub(super) fax_since: Instant,
     /// The last sign of life, or when the plan or the limits were set.
     alive_at: Instant,
     is_dead: bool,
@@ -169,7 +177,7 @@ pub(super) struct Leg {
 
 /// Which of the audio that waits is to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Waiting {
+pub(super) enum Waiting {
     Due,
     All,
 }
@@ -214,6 +222,8 @@ impl Leg {
             wakes_at: None,
             stats: LegStats::default(),
             is_heard: false,
+            ear: FaxEar::default(),
+            fax_since: Instant::START,
             alive_at: Instant::START,
             is_dead: false,
         }
@@ -237,6 +247,9 @@ impl Leg {
             self.outgoing.begin_under_new_key();
         }
         self.latch.vouch(!self.guard.is_clear());
+        if plan.fax.is_some() && self.plan.fax.is_none() {
+            self.fax_since = now;
+        }
         self.plan = plan;
         self.is_set = true;
         self.go_on_playing(now);
@@ -245,7 +258,7 @@ impl Leg {
 
     /// Sends what waits to be joined or paced. What a peer on hold was to hear is
     /// forgotten.
-    fn send_waiting(&mut self, now: Instant, what: Waiting) {
+    pub(super) fn send_waiting(&mut self, now: Instant, what: Waiting) {
         let Some(destination) = self.latch.destination().filter(|_| self.plan.send) else {
             return self.repacketiser.clear();
         };
@@ -259,6 +272,11 @@ impl Leg {
 
     pub(super) const fn is_set(&self) -> bool {
         self.is_set
+    }
+
+    /// A packet of the peer's went on; `true` for the first one.
+    pub(super) const fn becomes_heard(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_heard, true)
     }
 
     pub(super) fn seen(&mut self, now: Instant) {
@@ -369,6 +387,8 @@ impl Call {
     pub(super) fn set_dead_after(&mut self, now: Instant, limits: DeadAfter) {
         self.limits = Some(limits);
         // The limits come when both sides are connected, and again when one of them is another one.
+        // It is fax if that party is one.
+        (self.a.ear, self.b.ear) = (FaxEar::since(now), FaxEar::since(now));
         let since = Since { at: now, a: self.a.stats, b: self.b.stats, is_reviewed: false };
         self.connected = Some(Box::new(since));
         self.a.seen(now);
@@ -433,11 +453,16 @@ impl Call {
         from.stats.bytes_in += packet.len() as u64;
         from.stats.first_packet_at.get_or_insert(now);
         from.stats.last_packet_at = Some(now);
-        if relay(now, (from, to), &header, packet, (side, tap)) {
+        let is_relayed = relay(now, (from, to), &header, packet, (side, tap));
+        if let Some(tone) = from.ear.heard.take() {
+            outbox.send(id, MediaEvent::Fax { side, tone });
+            from.spare_fax(now);
+            to.spare_fax(now);
+        }
+        if is_relayed {
             tally.relayed += 1;
             from.stats.passed += 1;
-            if !from.is_heard {
-                from.is_heard = true;
+            if from.becomes_heard() {
                 outbox.send(id, MediaEvent::Heard { side });
             }
         } else {
@@ -490,6 +515,7 @@ fn relay(
         if from.stats.packets_in.is_multiple_of(SAMPLED_EVERY) {
             from.sample(header, packet);
         }
+        from.listen_for_fax(now, header, packet);
     }
     let is_covered = to.player.as_ref().is_some_and(Player::is_looped);
     if !is_covered {
@@ -508,7 +534,7 @@ fn relay(
     }
     to.converter = None;
     let Some(payload_type) = carried.and_then(|carried| carried.to) else { return false };
-    let packing = carried.and_then(|carried| carried.packing);
+    let packing = carried.and_then(|carried| carried.packing).filter(|_| !to.ear.is_fax);
     let incoming = Incoming { header: *header, arrival, payload_type, clock_rate, packing };
     let Leg { repacketiser, outgoing, stats, sockets, guard, .. } = to;
     let mut send = |bytes: &[u8]| send_rtp(&sockets.rtp, guard, bytes, destination, stats);

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use super::call::Side;
 use super::keys::Key;
 use super::stats::CallStats;
+use crate::proto::audio::FaxTone;
 use crate::proto::srtp::Keys;
 use crate::switch::speech::PlayEnd;
 
@@ -77,6 +78,13 @@ pub enum MediaEvent {
         side: Side,
         /// The key.
         key: Key,
+    },
+    /// A side sent a tone of fax machines in its audio. Said once for each of them.
+    Fax {
+        /// Who sent it.
+        side: Side,
+        /// Which.
+        tone: FaxTone,
     },
     /// A side in a room began to talk, or is silent.
     Talking {

@@ -4,6 +4,7 @@
 mod call;
 mod dtls;
 mod event;
+mod fax;
 mod guard;
 mod keys;
 mod listeners;

@@ -44,7 +44,12 @@ impl Leg {
             && self.converter.as_ref().is_none_or(|known| known.conversion() != conversion)
         {
             // Without memory for it the peer hears nothing, and the next packet tries again.
-            self.converter = Converter::new(conversion).ok().map(Box::new);
+            let made = if self.ear.is_fax {
+                Converter::for_fax(conversion)
+            } else {
+                Converter::new(conversion)
+            };
+            self.converter = made.ok().map(Box::new);
         }
         let payload = packet.get(payload_of(packet)).unwrap_or_default();
         let Some(destination) = self.latch.destination() else { return };
@@ -73,7 +78,7 @@ impl Leg {
     /// Plays a beep, which interrupts nothing that is said once, and is left out where it cannot be heard.
     pub(super) fn beep(&mut self, now: Instant, clips: &Clips) {
         let is_busy = self.player.as_ref().is_some_and(|player| !player.is_looped());
-        if is_busy || self.saying.is_waiting() {
+        if is_busy || self.saying.is_waiting() || self.ear.is_fax {
             return;
         }
         let beep = Playlist::of(clips.clone());

@@ -167,6 +167,10 @@ impl Worker {
         let socket: &UdpSocket = if is_rtcp { &sockets.rtcp } else { &sockets.rtp };
         let Ok((length, source)) = socket.recv_from(buffer) else { return };
         let Some(packet) = buffer.get_mut(..length) else { return };
+        if !is_rtcp && call.is_fax(side) {
+            let (outbox, tally) = (&mut self.outbox, &mut self.tally);
+            return call.udptl(now, side, source, packet, outbox, tally);
+        }
         let kind = demultiplex(packet);
         if kind == Kind::Stun || kind == Kind::Dtls {
             let what = (&*packet, kind, is_rtcp);

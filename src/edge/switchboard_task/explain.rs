@@ -149,5 +149,6 @@ fn dialect(dialect: &Dialect) -> Vec<(&'static str, String)> {
         ("forwarded_caller", dialect.forwarded_caller.word().to_owned()),
         ("codecs", list(dialect.codecs.iter().map(String::as_str).collect())),
         ("session_timers", dialect.session_timers.to_string()),
+        ("t38", if dialect.t38 { "pass" } else { "off" }.to_owned()),
     ]
 }

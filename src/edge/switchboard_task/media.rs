@@ -42,6 +42,7 @@ impl SwitchboardTask {
             MediaEvent::Digit { side, key } => {
                 Input::Digit { side: side_of(side), event: key.event }
             }
+            MediaEvent::Fax { side, tone } => Input::FaxTone(side_of(side), tone),
             MediaEvent::Talking { side, is_on } => Input::Talking { side: side_of(side), is_on },
             MediaEvent::Played { side, token, end } => {
                 Input::Speech(SpeechInput::Played { side: side_of(side), token, end })

@@ -214,25 +214,25 @@ impl Bank {
 
 /// The power of one frequency in a block.
 #[derive(Clone, Copy, Debug)]
-struct Goertzel {
+pub(super) struct Goertzel {
     factor: f32,
     newest: f32,
     before: f32,
 }
 
 impl Goertzel {
-    fn new(hertz: f32, rate: u32) -> Self {
+    pub(super) fn new(hertz: f32, rate: u32) -> Self {
         let step = std::f32::consts::TAU * hertz / rate.max(1) as f32;
         Self { factor: 2.0 * step.cos(), newest: 0.0, before: 0.0 }
     }
 
-    fn push(&mut self, value: f32) {
+    pub(super) fn push(&mut self, value: f32) {
         let next = value + self.factor * self.newest - self.before;
         (self.newest, self.before) = (next, self.newest);
     }
 
     /// The mean square of that frequency's part, and begins anew.
-    fn take(&mut self, length: f32) -> f32 {
+    pub(super) fn take(&mut self, length: f32) -> f32 {
         let (newest, before) = (self.newest, self.before);
         (self.newest, self.before) = (0.0, 0.0);
         let square = newest * newest + before * before - self.factor * newest * before;

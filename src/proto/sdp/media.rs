@@ -182,6 +182,14 @@ impl Media {
         self.kind == MediaKind::Audio
     }
 
+    /// Whether it is fax by T.38 over UDPTL; over TCP it is nothing that we carry.
+    #[must_use]
+    pub fn is_fax(&self) -> bool {
+        self.kind == MediaKind::Image
+            && self.proto.eq_ignore_ascii_case("udptl")
+            && self.formats.iter().any(|format| format.eq_ignore_ascii_case("t38"))
+    }
+
     /// Whether the transport is RTP in the clear, with or without feedback.
     #[must_use]
     pub fn is_plain_rtp(&self) -> bool {

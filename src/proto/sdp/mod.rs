@@ -18,7 +18,7 @@ pub use codec_match::Format;
 pub use crypto::{Crypto, Unusable};
 pub use media::{Media, MediaKind};
 pub use offer_answer::{
-    Extras, Hold, MediaAddress, MediaForm, Negotiator, PeerAnswer, PeerOffer, SdpRefusal,
+    Extras, FaxPlan, Hold, MediaAddress, MediaForm, Negotiator, PeerAnswer, PeerOffer, SdpRefusal,
     SrtpPolicy, StreamPlan,
 };
 pub use session::{Connection, Line, Origin, Sdp, SdpError};

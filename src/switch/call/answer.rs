@@ -232,6 +232,14 @@ impl Call {
         leg.negotiator.answer_to_peer(&answer.sdp, address)
     }
 
+    /// Our description's address on a leg, once the ports are open.
+    pub(super) fn media_address(&self, at: At) -> Option<MediaAddress> {
+        let Media::Open(a, b) = &self.media else { return None };
+        let ports = if self.side_of(at) == Side::B { b } else { a };
+        let ip = self.leg(at)?.media_ip;
+        Some(MediaAddress { ip, rtp_port: ports.rtp, rtcp_port: ports.rtcp })
+    }
+
     /// Tells the media plane what a leg agreed on.
     pub(super) fn apply_media(&self, at: At, out: &mut Vec<Output>) {
         if !matches!(self.media, Media::Open(..)) {

@@ -72,6 +72,7 @@ impl Call {
         let is_ready = self.phase == Phase::Talking
             && self.transfer.is_none()
             && self.modifying.is_none()
+            && !self.is_fax()
             && self
                 .leg(other)
                 .is_some_and(|leg| leg.session.can_modify() && can_reach(bound, leg.media_ip));

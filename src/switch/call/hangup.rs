@@ -144,6 +144,7 @@ impl Call {
         self.review_music(out);
         self.run_reoffer(now, out);
         self.note_protection(now, out);
+        self.review_fax(now, out);
         if self.phase != Phase::Closing {
             return;
         }

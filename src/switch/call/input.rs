@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Handed, Replacement, RoomNews, SpeechInput, Visit};
+use crate::proto::audio::FaxTone;
 use crate::proto::sip::auth::client::Credentials;
 use crate::proto::sip::endpoint::{ClientKey, Failure, ServerKey};
 use crate::proto::sip::header::HeaderName;
@@ -297,6 +298,8 @@ pub enum Input {
         /// It does.
         is_on: bool,
     },
+    /// A side sent a tone of fax machines in its audio.
+    FaxTone(Side, FaxTone),
     /// The rooms tell it something.
     Room(RoomNews),
     /// Another call wants to listen to this one, or listens no more.

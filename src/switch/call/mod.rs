@@ -8,6 +8,7 @@ mod answer;
 mod attended;
 mod digit;
 mod early;
+mod fax;
 mod first;
 mod hangup;
 mod heard;
@@ -174,6 +175,7 @@ pub struct Call {
     /// Who was heard by whom, once the ports are closed.
     hearing: Option<Hearing>,
     is_recorded: bool,
+    is_fax_told: bool,
     told_lines: Vec<lines::ToldLine>,
     sip_out: Vec<session::Out>,
 }
@@ -238,6 +240,7 @@ impl Call {
             stats: None,
             hearing: None,
             is_recorded: false,
+            is_fax_told: false,
             told_lines: Vec::new(),
             sip_out: Vec::new(),
         };
@@ -314,6 +317,7 @@ impl Call {
                 }
             }
             Input::Digit { side, event } => self.room_digit(now, side, event, out),
+            Input::FaxTone(side, tone) => self.fax_tone(now, side, tone, out),
             Input::Talking { side, is_on } => self.talking(side, is_on, out),
             Input::Room(news) => self.room_news(now, news, out),
             Input::Watched { by, who, is_on } => self.watched(now, (by, &who, is_on), out),
@@ -587,13 +591,5 @@ impl Call {
             (_, E::RefreshDue) => self.refresh(now, at, out),
             (_, E::Ended(how)) => self.ended(now, at, how, out),
         }
-    }
-
-    /// Our description's address on a leg, once the ports are open.
-    fn media_address(&self, at: At) -> Option<MediaAddress> {
-        let Media::Open(a, b) = &self.media else { return None };
-        let ports = if self.side_of(at) == Side::B { b } else { a };
-        let ip = self.leg(at)?.media_ip;
-        Some(MediaAddress { ip, rtp_port: ports.rtp, rtcp_port: ports.rtcp })
     }
 }

@@ -64,6 +64,9 @@ impl Call {
             // A refresh concerns nobody else, and a leg without a partner is answered by us.
             return self.answer_here(now, at, address, out);
         };
+        if let Some(why) = self.why_no_fax(other, &offer) {
+            return self.refuse_fax(now, at, why, out);
+        }
         if !self.leg(other).is_some_and(|leg| leg.session.can_modify()) || self.modifying.is_some()
         {
             return self.refuse_here(now, at, 491, out);
@@ -165,10 +168,15 @@ impl Call {
             _ => None,
         };
         let Some(body) = passed else {
+            let is_fax = self.leg(from).is_some_and(|leg| leg.negotiator.is_offered_fax());
             if let Some(leg) = self.leg_mut(at) {
                 leg.negotiator.rollback();
             }
-            return self.refuse_here(now, from, 488, out);
+            self.refuse_here(now, from, 488, out);
+            if is_fax {
+                self.offer_audio_again(now, at, out);
+            }
+            return;
         };
         self.on_session(now, from, out, |session, sip| session.accept_offer(now, Some(&body), sip));
         self.apply_media(from, out);

@@ -14,6 +14,7 @@ impl Call {
         peer: &Origin,
         transport: Transport,
     ) {
+        self.settle_fax(negotiator, peer);
         let policy = self.snapshot.srtp_for(peer);
         negotiator.secure_by(policy, transport.is_secure(), self.tokens.fork());
         let (form, seed) = (self.snapshot.media_form_for(peer), self.tokens.fork());

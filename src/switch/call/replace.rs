@@ -129,6 +129,7 @@ impl Call {
             && self.modifying.is_none()
             && !self.is_fetching
             && self.joining.is_none()
+            && !self.is_fax()
             && self.transfers < TRANSFERS_MAX
             && stays.is_some_and(|leg| leg.session.state() == State::Established)
     }

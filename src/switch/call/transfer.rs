@@ -80,6 +80,9 @@ impl Call {
             && self.joining.is_none()
             && !self.reoffer_due
             && stays.is_some_and(|leg| leg.session.state() == session::State::Established);
+        if self.is_fax() {
+            return Some((491, "a fax is under way"));
+        }
         (!is_ready).then_some((491, "the call is not settled"))
     }
 

@@ -152,6 +152,8 @@ pub struct Dialect {
     pub codecs: Vec<String>,
     /// Is a session timer asked for? Where the peer asks, it has one anyway.
     pub session_timers: bool,
+    /// May its calls go over to fax by T.38?
+    pub t38: bool,
 }
 
 impl Default for Dialect {
@@ -172,6 +174,7 @@ impl Default for Dialect {
             forwarded_caller: ForwardedCaller::default(),
             codecs: Vec::new(),
             session_timers: true,
+            t38: true,
         }
     }
 }

@@ -82,6 +82,16 @@ impl Converter {
         })
     }
 
+    /// A converter for the sound of a fax: its delay never changes, and what is lost is left silent.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`].
+    pub fn for_fax(conversion: Conversion) -> Result<Self, AudioError> {
+        let listener = Listener::for_fax(conversion.from)?;
+        Ok(Self { listener, ..Self::new(conversion)? })
+    }
+
     /// What it does.
     #[must_use]
     pub const fn conversion(&self) -> Conversion {

@@ -324,3 +324,28 @@ proptest! {
         }
     }
 }
+
+/// Row 160: for a fax the delay is fixed, and what was lost is silence of the same length.
+#[test]
+fn row_160_what_is_lost_of_a_fax_is_silence() {
+    let conversion = conversion(Codec::Pcma, Codec::Pcmu);
+    let mut bench =
+        Bench { converter: Converter::for_fax(conversion).unwrap(), ..Bench::new(conversion) };
+    for number in 0..30 {
+        let now = Instant::from_millis(START_MS + 20 * u64::from(number));
+        if number != 10 && number < 20 {
+            let (header, payload) = (bench.header(number), bench.tone());
+            bench.converter.speech(now, &header, &payload);
+        }
+        let Bench { converter, outgoing, peer, .. } = &mut bench;
+        converter.play(now, outgoing, &mut |bytes| peer.take(bytes));
+        assert_eq!(converter.delay(), Duration::from_millis(80));
+    }
+    let samples = bench.peer.samples(conversion);
+    let packets: Vec<bool> =
+        samples.chunks(160).map(|piece| piece.iter().all(|sample| *sample == 0)).collect();
+    let silent: Vec<usize> =
+        packets.iter().enumerate().filter(|(_, is)| **is).map(|(at, _)| at).collect();
+    assert_eq!(silent.first(), Some(&10), "{packets:?}");
+    assert!(packets[..10].iter().chain(&packets[11..20]).all(|is_silent| !is_silent));
+}

@@ -1,9 +1,14 @@
 //! Packets of one source in one codec, as the samples that are to be played now.
 
+use std::time::Duration;
+
 use crate::proto::audio::{AudioError, Codec, Decoder};
 use crate::proto::rtp::jitter_buffer::{Delay, JitterBuffer, Play};
 use crate::proto::rtp::packet::Header;
 use crate::proto::time::Instant;
+
+/// How long each packet of a fax is held: more than the jitter of most networks, and no modem minds.
+const FAX_DELAY: Duration = Duration::from_millis(80);
 
 /// Orders, holds and decodes. What was lost is concealed, so there are no holes but those that the source made itself.
 #[derive(Debug)]
@@ -15,6 +20,8 @@ pub(in crate::proto::rtp) struct Listener {
     decoded: Vec<i16>,
     /// Where the source's next packet begins if it is not silent meanwhile, in its ticks.
     expected: Option<u32>,
+    /// What was lost is silence: a fax is spoilt by what is made up.
+    is_fax: bool,
 }
 
 /// A piece of what is heard.
@@ -35,7 +42,13 @@ impl Listener {
             decoder: codec.decoder()?,
             decoded: Vec::new(),
             expected: None,
+            is_fax: false,
         })
+    }
+
+    /// One for the sound of a fax: the same delay for all, and nothing is made up for what was lost.
+    pub(in crate::proto::rtp) fn for_fax(codec: Codec) -> Result<Self, AudioError> {
+        Ok(Self { is_fax: true, ..Self::new(codec, Delay::Fixed(FAX_DELAY))? })
     }
 
     pub(in crate::proto::rtp) const fn codec(&self) -> Codec {
@@ -53,14 +66,21 @@ impl Listener {
     pub(in crate::proto::rtp) fn next(&mut self, now: Instant) -> Option<Piece<'_>> {
         self.decoded.clear();
         let rates = (self.codec.sample_rate(), self.codec.clock_rate());
-        let Self { buffer, decoder, decoded, expected, .. } = self;
+        let Self { buffer, decoder, decoded, expected, is_fax, .. } = self;
+        let make_up = |decoder: &mut Decoder, samples: usize, decoded: &mut Vec<i16>| {
+            if *is_fax {
+                decoded.resize(decoded.len() + samples, 0);
+            } else {
+                decoder.conceal(samples, decoded);
+            }
+        };
         let (mut begins_anew, mut is_made_up) = (false, false);
         match buffer.pop(now)? {
             Play::Packet { header, payload } => {
                 begins_anew = expected.is_some_and(|at| is_silence(at, header.timestamp, rates.1));
                 if decoder.decode(payload, decoded).is_err() {
                     let length = expected.map_or(0, |at| header.timestamp.wrapping_sub(at));
-                    decoder.conceal(samples(length, rates), decoded);
+                    make_up(decoder, samples(length, rates), decoded);
                     is_made_up = true;
                 }
                 let length = ticks(decoded.len(), rates);
@@ -71,7 +91,7 @@ impl Listener {
                 let is_recovered =
                     next.is_some_and(|(_, payload)| decoder.recover(payload, length, decoded));
                 if !is_recovered {
-                    decoder.conceal(length, decoded);
+                    make_up(decoder, length, decoded);
                     is_made_up = true;
                 }
                 *expected = expected.map(|at| at.wrapping_add(ticks));

@@ -5,6 +5,7 @@ use super::super::codec_match::{Format, own_capabilities};
 use super::super::media::Media;
 use super::super::session::Sdp;
 use super::super::webrtc::{attribute, is_bundled};
+use super::fax::fax_of;
 use super::plan::agreed_plan;
 use super::webrtc::session_lines;
 use super::{
@@ -36,6 +37,9 @@ impl Negotiator {
         far_answer: &Sdp,
         at: MediaAddress,
     ) -> Result<Vec<u8>, SdpRefusal> {
+        if self.is_offered_fax() {
+            return self.answer_fax(fax_of(far_answer).map(|(_, media)| media), at);
+        }
         let far = far_answer.audio_index().and_then(|index| far_answer.media.get(index));
         let far = far.ok_or(SdpRefusal::NoAudio)?;
         let far_wish = far_answer.effective_direction_of(far);
@@ -63,6 +67,9 @@ impl Negotiator {
     ///
     /// As [`Self::answer_to_peer`].
     pub fn answer_locally(&mut self, at: MediaAddress) -> Result<Vec<u8>, SdpRefusal> {
+        if self.is_offered_fax() {
+            return self.answer_fax_locally(at);
+        }
         let current = self.local_formats();
         let media = self.agreed.as_ref().and_then(|a| a.local.media.get(a.audio));
         let wish = AnswerWish {
@@ -155,6 +162,9 @@ impl Negotiator {
         let OfferSide::Us { is_late, far_wish } = exchange.side else {
             return Err(SdpRefusal::NoOffer);
         };
+        if exchange.offer.media.get(exchange.audio).is_some_and(Media::is_fax) {
+            return self.fax_answer_from_peer(exchange, body);
+        }
         let mut sdp = Sdp::parse(body)?;
         let ours = exchange.offer.media.get(exchange.audio).ok_or(SdpRefusal::NoOffer)?;
         let audio = exchange.audio;
@@ -188,7 +198,14 @@ impl Negotiator {
 
     /// Makes this the agreed session and closes the exchange. `revises`: the same
     /// exchange had an answer before, so the session before it stays "previous".
-    fn agree(&mut self, local: Sdp, remote: Sdp, audio: usize, we_offered: bool, revises: bool) {
+    pub(super) fn agree(
+        &mut self,
+        local: Sdp,
+        remote: Sdp,
+        audio: usize,
+        we_offered: bool,
+        revises: bool,
+    ) {
         let previous = match (self.agreed.take(), revises) {
             (Some(agreed), true) => agreed.previous,
             (Some(agreed), false) => negotiated(agreed),

@@ -6,6 +6,7 @@
 
 mod answer;
 mod convert;
+mod fax;
 mod offer;
 mod plan;
 mod refusal;
@@ -13,6 +14,7 @@ mod security;
 mod webrtc;
 
 pub use convert::Extras;
+pub use fax::FaxPlan;
 pub use plan::{MediaAddress, StreamPlan};
 pub use refusal::SdpRefusal;
 pub use security::SrtpPolicy;
@@ -53,6 +55,8 @@ pub struct Negotiator {
     security: Option<security::Security>,
     /// What it needs for DTLS and ICE; `None` is neither.
     web: Option<webrtc::Web>,
+    /// It never goes over to fax.
+    is_without_fax: bool,
 }
 
 /// The latest offer and whether it has had its answer. It is kept after that,
@@ -129,6 +133,8 @@ pub struct PeerOffer {
     /// A refresh by its `o=` line whose streams differ all the same. The RFC
     /// forbids it; phones that never count their version do it to hold.
     pub contradicts_version: bool,
+    /// It is about fax in the place of the audio.
+    pub is_fax: bool,
 }
 
 /// The answer to an offer of ours.
@@ -166,6 +172,7 @@ impl Negotiator {
             insists: false,
             security: None,
             web: None,
+            is_without_fax: false,
         }
     }
 

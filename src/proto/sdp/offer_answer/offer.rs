@@ -2,9 +2,10 @@
 
 use super::super::attribute::Direction;
 use super::super::codec_match::{Format, own_capabilities};
-use super::super::media::Media;
+use super::super::media::{Media, MediaKind};
 use super::super::session::Sdp;
 use super::super::webrtc::{DtlsLines, IceLines};
+use super::fax::fax_of;
 use super::security::Keying;
 use super::webrtc::is_transport;
 use super::{
@@ -33,12 +34,16 @@ impl Negotiator {
             Some(Exchange { side: OfferSide::Peer, offer: sdp.clone(), audio, is_answered: false });
         let hold = Hold::of(direction);
         let sdp = with_one_audio(sdp, audio);
-        Ok(PeerOffer { sdp, audio, direction, hold, is_refresh, contradicts_version })
+        let is_fax = sdp.media.get(audio).is_some_and(Media::is_fax);
+        Ok(PeerOffer { sdp, audio, direction, hold, is_refresh, contradicts_version, is_fax })
     }
 
     /// The stream of the peer's offer to take part in: where it was, if it still
     /// can be used there, else the first one that can, with keys before without.
     fn audio_of_offer<'a>(&self, sdp: &'a Sdp) -> Result<(usize, &'a Media), SdpRefusal> {
+        if let Some(found) = self.fax_of_offer(sdp) {
+            return found;
+        }
         let is_live = |m: &Media| m.is_audio() && m.port != 0;
         let is_usable = |m: &Media| is_live(m) && self.chosen(sdp, m).is_ok();
         let is_keyed =
@@ -95,7 +100,7 @@ impl Negotiator {
         let mut media = agreed.local.media.clone();
         if let Some(section) = media.get_mut(audio).filter(|section| section.port != 0) {
             section.port = at.rtp_port;
-            section.rtcp = at.rtcp_attribute();
+            section.rtcp = at.rtcp_attribute().filter(|_| section.is_audio());
             let mut lines = self.offering_transport(at);
             lines.extend(section.others.drain(..).filter(|line| !is_transport(line)));
             section.others = lines;
@@ -104,6 +109,9 @@ impl Negotiator {
     }
 
     fn make_offer(&mut self, from_far: Option<&Sdp>, at: MediaAddress, is_late: bool) -> Vec<u8> {
+        if let Some((_, media)) = from_far.and_then(fax_of) {
+            return self.offer_fax(media, at, is_late);
+        }
         let far = from_far.and_then(|sdp| Some((sdp, sdp.media.get(sdp.audio_index()?)?)));
         let far_wish = far.map_or(Direction::SendRecv, |(sdp, m)| sdp.effective_direction_of(m));
         let mut wished = far.map(|(_, media)| relayable(media)).unwrap_or_default();
@@ -169,9 +177,11 @@ impl Negotiator {
     /// agreed, refused but for ours (RFC 3264 §8). The transport stays what it is.
     fn layout(&self, first_proto: &str) -> (Vec<Media>, usize, String) {
         let Some(agreed) = &self.agreed else { return (Vec::new(), 0, first_proto.into()) };
-        let proto = agreed.local.media.get(agreed.audio).map(|m| m.proto.clone());
+        let place = self.place_of(&MediaKind::Audio);
+        let before = agreed.local.media.get(place).filter(|media| media.is_audio());
+        let proto = before.map(|media| media.proto.clone());
         let media = agreed.local.media.iter().map(refused).collect();
-        (media, agreed.audio, proto.unwrap_or_else(|| first_proto.into()))
+        (media, place, proto.unwrap_or_else(|| first_proto.into()))
     }
 
     /// What is in use first, then everything else that we can do.

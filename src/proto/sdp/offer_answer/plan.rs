@@ -6,6 +6,7 @@ use super::super::attribute::Direction;
 use super::super::codec_match::Format;
 use super::super::media::Media;
 use super::super::session::{Connection, Sdp};
+use super::fax::{FaxPlan, fax_plan};
 use super::security::{Keying, protection};
 use super::{Agreed, Hold, Negotiator, OfferSide, relayable, with_one_audio};
 use crate::proto::nat::ice::IcePlan;
@@ -55,6 +56,8 @@ pub struct StreamPlan {
     pub is_rtcp_mux: bool,
     /// Digits that cannot go as events go by the signalling, and are not made tones.
     pub is_toneless: bool,
+    /// It is fax, and no audio.
+    pub fax: Option<FaxPlan>,
 }
 
 impl StreamPlan {
@@ -78,7 +81,10 @@ impl Negotiator {
         let agreed = self.agreed.as_ref()?;
         let mut sdp = with_one_audio(agreed.remote.clone(), agreed.audio);
         let formats = agreed_plan(agreed).send_formats;
-        sdp.media.get_mut(agreed.audio)?.set_rtp_formats(&formats);
+        let stream = sdp.media.get_mut(agreed.audio)?;
+        if stream.is_audio() {
+            stream.set_rtp_formats(&formats);
+        }
         Some(sdp)
     }
 
@@ -122,6 +128,9 @@ impl Negotiator {
 }
 
 pub(super) fn agreed_plan(agreed: &Agreed) -> StreamPlan {
+    if let Some(plan) = fax_plan(agreed) {
+        return plan;
+    }
     let (Some(local), Some(remote)) =
         (agreed.local.media.get(agreed.audio), agreed.remote.media.get(agreed.audio))
     else {
@@ -161,6 +170,7 @@ fn fill(
 ) -> StreamPlan {
     StreamPlan {
         is_toneless: false,
+        fax: None,
         ice: None,
         is_rtcp_mux: false,
         remote_rtp: rtp_address(remote, media),
@@ -207,7 +217,7 @@ fn telephone_event(formats: &[Format]) -> Option<u8> {
     events.find(|f| Some(f.clock_rate) == clock_rate).or(fallback).map(|f| f.payload_type)
 }
 
-fn rtp_address(sdp: &Sdp, media: &Media) -> Option<SocketAddr> {
+pub(super) fn rtp_address(sdp: &Sdp, media: &Media) -> Option<SocketAddr> {
     let ip = sdp.connection_of(media)?.unicast_ip()?;
     (media.port != 0).then(|| SocketAddr::new(ip, media.port))
 }

@@ -22,6 +22,8 @@ pub enum SdpRefusal {
     NoUsableKey(Option<Unusable>),
     /// Audio in the clear, from a peer that must encrypt it.
     ClearOnly,
+    /// Fax over T.38, which this leg or the other one does not take.
+    NoFax,
     /// No codec in common.
     NoCommonCodec,
     /// The peer makes an offer while ours is open; answer 491 (RFC 3261 §14.2).
@@ -36,7 +38,7 @@ impl SdpRefusal {
     pub fn warning(self) -> (u16, &'static str) {
         match self {
             Self::Malformed(_) | Self::Glare | Self::NoOffer => (399, "Miscellaneous warning"),
-            Self::NoAudio => (304, "Media type not available"),
+            Self::NoAudio | Self::NoFax => (304, "Media type not available"),
             Self::SecureOnly
             | Self::KeysByDtls
             | Self::NoFingerprint
@@ -53,6 +55,7 @@ impl SdpRefusal {
             Self::Malformed(_) => 400,
             Self::Glare => 491,
             Self::NoAudio
+            | Self::NoFax
             | Self::SecureOnly
             | Self::KeysByDtls
             | Self::NoFingerprint
@@ -75,6 +78,7 @@ impl fmt::Display for SdpRefusal {
         match self {
             Self::Malformed(error) => error.fmt(f),
             Self::NoAudio => f.write_str("the offer has no audio stream"),
+            Self::NoFax => f.write_str("fax by T.38 cannot be taken here"),
             Self::SecureOnly => f.write_str("there is audio only over SRTP, which is off here"),
             Self::KeysByDtls => f.write_str("there is audio only over SRTP with keys by DTLS"),
             Self::NoFingerprint => f.write_str(

@@ -324,7 +324,7 @@ impl Web {
 
 impl Agreed {
     /// What both sides say of ICE, if both do.
-    fn ice(&self) -> Option<(IceLines, IceLines)> {
+    pub(super) fn ice(&self) -> Option<(IceLines, IceLines)> {
         let local = IceLines::of(&self.local, self.local.media.get(self.audio)?)?;
         let remote = IceLines::of(&self.remote, self.remote.media.get(self.audio)?)?;
         Some((local, remote))
