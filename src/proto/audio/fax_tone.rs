@@ -130,6 +130,8 @@ impl FaxDetector {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::cast_possible_truncation, reason = "samples are within their range")]
+
     use super::*;
 
     /// What is heard in packets of so many samples, and in which millisecond.

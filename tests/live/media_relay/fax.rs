@@ -111,6 +111,7 @@ fn row_159_one_side_of_a_fax_keeps_both_alive() {
 
 /// Row 160: once a tone of a fax was heard its packets pass as they come, also to a peer that wants others.
 #[test]
+#[expect(clippy::cast_possible_truncation, reason = "a tone within the range of its samples")]
 fn row_160_packets_of_a_fax_are_neither_cut_nor_joined() {
     let (bed, _) = Bed::on_a_stopped_clock(21_588, 21_591);
     let (a, b) = bed.call();
