@@ -209,7 +209,7 @@ const A_LAW: (Codec, u8) = (Codec::Pcma, 8);
 
 #[test]
 fn everybody_hears_the_others_and_not_itself() {
-    let (bed, time) = Bed::on_a_stopped_clock(21_200, 21_299);
+    let (bed, time) = Bed::on_a_stopped_clock(21_650, 21_661);
     let tones = [400.0, 700.0, 1_100.0];
     let mut voices: Vec<Voice> =
         (1..).zip(tones).map(|(call, hz)| bed.voice(call, A_LAW, hz, true)).collect();
@@ -249,7 +249,7 @@ fn everybody_hears_the_others_and_not_itself() {
 
 #[test]
 fn a_whisper_is_for_one() {
-    let (bed, time) = Bed::on_a_stopped_clock(21_300, 21_399);
+    let (bed, time) = Bed::on_a_stopped_clock(21_662, 21_673);
     let tones = [400.0, 700.0, 1_100.0];
     let mut voices: Vec<Voice> =
         (1..).zip(tones).map(|(call, hz)| bed.voice(call, A_LAW, hz, true)).collect();
@@ -266,7 +266,7 @@ fn a_whisper_is_for_one() {
 
 #[test]
 fn every_codec_meets_every_other() {
-    let (bed, time) = Bed::on_a_stopped_clock(21_400, 21_459);
+    let (bed, time) = Bed::on_a_stopped_clock(21_674, 21_689);
     let codecs = [(Codec::Pcma, 8), (Codec::Pcmu, 0), (Codec::G722, 9), (Codec::Opus, 111)];
     let tones = [400.0, 700.0, 1_100.0, 1_500.0];
     let mut voices: Vec<Voice> = (1..)
@@ -292,7 +292,7 @@ fn every_codec_meets_every_other() {
 
 #[test]
 fn two_that_are_listened_to_hear_each_other_as_before() {
-    let (bed, time) = Bed::on_a_stopped_clock(21_460, 21_499);
+    let (bed, time) = Bed::on_a_stopped_clock(21_690, 21_701);
     bed.handle.open(CALL, LOCAL, LOCAL).unwrap();
     let MediaEvent::Opened { a, b } = bed.event() else { panic!("not opened") };
     let mut voices = vec![
@@ -339,7 +339,7 @@ fn keys(told: &[MediaEvent]) -> Vec<u8> {
 
 #[test]
 fn keys_of_a_side_in_a_room_are_told_once() {
-    let (bed, time) = Bed::on_a_stopped_clock(21_500, 21_519);
+    let (bed, time) = Bed::on_a_stopped_clock(21_702, 21_709);
     let mut voices = vec![bed.voice(1, A_LAW, 400.0, true)];
     bed.seat(&mut voices[0], Part { is_muted: true, ..Part::default() });
     let mut told = bed.run(&time, &mut voices, 5);
@@ -368,7 +368,7 @@ fn keys_of_a_side_in_a_room_are_told_once() {
 
 #[test]
 fn tones_are_keys_where_there_are_no_events() {
-    let (bed, time) = Bed::on_a_stopped_clock(21_160, 21_199);
+    let (bed, time) = Bed::on_a_stopped_clock(21_710, 21_721);
     let mut voices = vec![bed.voice(1, A_LAW, 400.0, false), bed.voice(2, A_LAW, 700.0, true)];
     for voice in &mut voices {
         bed.seat(voice, Part::default());
@@ -390,7 +390,7 @@ fn tones_are_keys_where_there_are_no_events() {
 
 #[test]
 fn who_talks_is_told() {
-    let (bed, time) = Bed::on_a_stopped_clock(21_120, 21_159);
+    let (bed, time) = Bed::on_a_stopped_clock(21_722, 21_733);
     let mut voices = vec![bed.voice(1, A_LAW, 400.0, true), bed.voice(2, A_LAW, 700.0, true)];
     for voice in &mut voices {
         bed.seat(voice, Part::default());
@@ -413,7 +413,7 @@ fn who_talks_is_told() {
 
 #[test]
 fn a_chime_tells_who_comes_and_goes() {
-    let (bed, time) = Bed::on_a_stopped_clock(21_080, 21_119);
+    let (bed, time) = Bed::on_a_stopped_clock(21_734, 21_745);
     let mut voices = vec![bed.voice(1, A_LAW, 400.0, true), bed.voice(2, A_LAW, 700.0, true)];
     let part = Part { chimes: true, ..Part::default() };
     bed.seat(&mut voices[0], part);
