@@ -22,6 +22,8 @@ pub(super) struct Lines {
     made: mpsc::Sender<Made>,
     told: mpsc::Sender<Told>,
     ear: Option<EarControl>,
+    /// The recording rests.
+    is_paused: bool,
 }
 
 /// What comes to a call from those who make its sounds and its transcript.
@@ -42,7 +44,7 @@ impl Lines {
         // Room for all that a call may have under way: whoever made it never waits.
         let (made, made_in) = mpsc::channel(SAYING_MAX);
         let (told, told_in) = mpsc::channel(TOLD_MAX);
-        let lines = Self { waiting: VecDeque::new(), made, told, ear: None };
+        let lines = Self { waiting: VecDeque::new(), made, told, ear: None, is_paused: false };
         (lines, News { made: made_in, told: told_in })
     }
 }
@@ -80,6 +82,8 @@ impl Task {
             match self.tools.listener.begin(call, now, self.lines.told.clone()) {
                 Ok((ear, control)) => match self.tools.media.listen(call.0, Some(ear)) {
                     Ok(()) => {
+                        // A recording that rests already lets nothing be written down.
+                        control.pause(self.lines.is_paused);
                         self.lines.ear = Some(control);
                         return;
                     }
@@ -97,7 +101,8 @@ impl Task {
     }
 
     /// What is not to be recorded is not written down either.
-    pub(super) fn pause_ear(&self, is_paused: bool) {
+    pub(super) fn pause_ear(&mut self, is_paused: bool) {
+        self.lines.is_paused = is_paused;
         if let Some(ear) = &self.lines.ear {
             ear.pause(is_paused);
         }

@@ -492,7 +492,8 @@ fn relay(
         Arrival::Newer { .. } | Arrival::Late | Arrival::Restarted => {}
     }
     if from.seat.is_some() && from.plan.receive {
-        return from.enter(now, (header, packet), carried, (side, tap));
+        let is_covered = to.player.as_ref().is_some_and(Player::is_looped);
+        return from.enter(now, (header, packet), carried, (side, tap), is_covered);
     }
     let destination = to.latch.destination().filter(|_| from.plan.receive && to.plan.send);
     let Some(destination) = destination.filter(|_| to.seat.is_none()) else {

@@ -168,8 +168,17 @@ impl Room {
             if let Some(is_on) = news.talking {
                 outbox.send(id, MediaEvent::Talking { side: *side, is_on });
             }
+            // Two that are listened to press keys for each other, as before; anybody else presses them for us.
+            let is_own =
+                call.leg(*side).seat.as_ref().is_some_and(|seat| seat.key == RoomKey::OfCall(id));
+            let is_for_other = is_own && call.leg(side.other()).seat.is_some();
             for key in news.keys {
-                outbox.send(id, MediaEvent::Digit { side: *side, key });
+                if is_for_other {
+                    call.leg_mut(side.other()).press(now, key);
+                    call.leg_mut(side.other()).keys_on(now);
+                } else {
+                    outbox.send(id, MediaEvent::Digit { side: *side, key });
+                }
             }
             let Some(seat) = &call.leg(*side).seat else { continue };
             match seat.part.audience {
@@ -261,6 +270,8 @@ fn leg_of(slots: &mut Slots, slot: usize, side: Side) -> Option<&mut Leg> {
 impl Call {
     /// Has a side hear a frame of its room. What it hears is recorded in the other side's place, if nobody is there.
     fn hear_room(&mut self, now: Instant, side: Side, frame: &[i16], rate: u32) {
+        // Digits that it is being brought go on with the room's own clock.
+        self.leg_mut(side).keys_on(now);
         let is_alone = self.leg(side.other()).seat.is_none();
         let Self { a, b, tap, .. } = self;
         let leg = match side {

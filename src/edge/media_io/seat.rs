@@ -115,7 +115,7 @@ impl Seat {
     pub(super) fn set_rate(&mut self, rate: u32) {
         if self.ear.rate() != rate {
             self.ear = Ear::new(rate);
-            (self.speaker, self.detector) = (None, None);
+            (self.speaker, self.detector, self.is_tone) = (None, None, false);
         }
     }
 
@@ -129,6 +129,8 @@ impl Seat {
         }
         if hears_tones {
             self.listen_for_tones(taken);
+        } else {
+            (self.detector, self.is_tone) = (None, false);
         }
         let level = match taken {
             Taken::Silence => u8::MAX,
@@ -220,7 +222,15 @@ impl Leg {
         (header, packet): (&Header, &[u8]),
         carried: Option<Carried>,
         (side, tap): (Side, &mut Listeners),
+        is_covered: bool,
     ) -> bool {
+        if is_covered {
+            // What is said into a hold with music is heard by nobody, nor by who listens.
+            if let Some(seat) = &mut self.seat {
+                seat.ear.skip(now, header);
+            }
+            return true;
+        }
         if !self.take_in(now, header, packet, carried) {
             self.stats.dropped_payload_type += 1;
             return false;
@@ -231,7 +241,8 @@ impl Leg {
                 self.sample(header, packet);
             }
         }
-        if !self.seat.as_ref().is_some_and(|seat| seat.part.is_muted) {
+        let is_heard = self.seat.as_ref().is_some_and(|seat| !seat.part.is_muted);
+        if is_heard && !self.plan.is_holding {
             // What is said by who is muted is heard by nobody.
             self.record(now, side, header, packet, tap);
         }

@@ -297,6 +297,9 @@ impl Call {
             Kind::Stun => {
                 if let Some(address) = leg.check(source, packet, is_rtcp) {
                     outbox.send(id, MediaEvent::Latched { side, address });
+                    // What waited for a place to be sent to.
+                    leg.say_next(now);
+                    leg.go_on_with_music(now);
                 }
                 leg.begin_handshake(now)
             }

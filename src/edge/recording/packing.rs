@@ -46,14 +46,20 @@ fn names(file: &str) -> (String, String) {
     (format!("{bare}.opus"), format!("{bare}.opus.part"))
 }
 
-/// What is left of a recording that was being packed when the daemon ended: the half file is deleted, and if the whole one was
-/// there already the row is about it.
+/// What is left of a recording that was being packed when the daemon ended: the half file is deleted, and if the whole one is
+/// there the row is about it and the samples are deleted. `true`: then nothing is to be repaired.
 pub(super) fn recover(folder: &Path, row: &mut StoredRecording) -> bool {
-    let (whole, part) = names(&row.file);
+    let bare = row.file.strip_suffix(".wav").or(row.file.strip_suffix(".opus"));
+    let samples = format!("{}.wav", bare.unwrap_or(&row.file));
+    let (whole, part) = names(&samples);
     let _ = std::fs::remove_file(folder.join(part));
-    let is_packed = !folder.join(&row.file).exists() && folder.join(&whole).exists();
+    let is_packed = folder.join(&whole).exists();
     if is_packed {
+        // It was on the disk before it had this name.
+        let _ = std::fs::remove_file(folder.join(samples));
         row.file = whole;
+    } else {
+        row.file = samples;
     }
     is_packed
 }

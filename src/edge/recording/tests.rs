@@ -429,3 +429,31 @@ fn what_is_not_packed_stays_as_it_is() {
     let parts = std::fs::read_dir(day).unwrap().filter_map(Result::ok);
     assert!(!parts.into_iter().any(|file| file.path().to_string_lossy().ends_with(".part")));
 }
+
+/// A daemon that died while a recording was packed, or behind it: the next one finds what is whole, and leaves nothing beside it.
+#[test]
+fn what_was_being_packed_is_found_again() {
+    let folder = std::env::temp_dir().join(format!("tandem-rec-found-{}", std::process::id()));
+    let begin = || StoredRecording::begin(CallId(1), "d/1.wav".to_owned(), Wall(0));
+    let there = |name: &str| folder.join("d").join(name).exists();
+    let grid: [(&[&str], &str, bool, &str); 5] = [
+        (&["1.wav", "1.opus.part"], "d/1.wav", false, "1.wav"),
+        (&["1.wav", "1.opus"], "d/1.wav", true, "1.opus"),
+        (&["1.wav", "1.opus"], "d/1.opus", true, "1.opus"),
+        (&["1.opus"], "d/1.opus", true, "1.opus"),
+        (&["1.opus"], "d/1.wav", true, "1.opus"),
+    ];
+    for (files, named, is_packed, left) in grid {
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(folder.join("d")).unwrap();
+        for file in files {
+            std::fs::write(folder.join("d").join(file), "x").unwrap();
+        }
+        let mut row = StoredRecording { file: named.to_owned(), ..begin() };
+        assert_eq!(packing::recover(&folder, &mut row), is_packed, "{files:?} {named}");
+        assert_eq!(row.file, format!("d/{left}"), "{files:?} {named}");
+        let kept = ["1.wav", "1.opus", "1.opus.part"].into_iter().filter(|name| there(name));
+        assert_eq!(kept.collect::<Vec<_>>(), [left], "{files:?} {named}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}

@@ -34,6 +34,8 @@ const WIDE: u32 = 16_000;
 const UNHEARD_MAX: Duration = Duration::from_secs(5);
 /// Bytes that are hashed at a time, so that a long file that is finished does not keep the others waiting.
 const HASH_STEP: usize = 1 << 20;
+/// Files that are hashed at a time.
+const HASHING_MAX: usize = 16;
 /// How long the thread rests between two pieces that it packs.
 const PACK_EVERY: Duration = Duration::from_millis(20);
 /// Recordings that may wait to be packed; a further one stays as it is.
@@ -51,6 +53,10 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     open: HashMap<u64, Recording>,
     hashing: Vec<Hashing>,
+    /// Those that wait for it: each that is hashed has a descriptor.
+    to_hash: VecDeque<StoredRecording>,
+    /// When the next piece is packed.
+    pack_at: Instant,
     /// The one that is made small, and those that wait for it.
     packing: Option<Packing>,
     to_pack: VecDeque<StoredRecording>,
@@ -97,6 +103,8 @@ impl Writer {
             shared,
             open: HashMap::new(),
             hashing: Vec::new(),
+            to_hash: VecDeque::new(),
+            pack_at: Instant::START,
             packing: None,
             to_pack: VecDeque::new(),
             keeper,
@@ -222,13 +230,18 @@ impl Writer {
 
     /// Packs a piece. Who stops the daemon does not wait for that: what is not packed stays as it is.
     fn pack_on(&mut self, is_stopping: bool) {
-        if is_stopping {
+        if is_stopping || self.shared.is_full.load(Ordering::Relaxed) {
             let under_way = self.packing.take().map(Packing::give_up);
             for row in under_way.into_iter().chain(std::mem::take(&mut self.to_pack)) {
                 self.hash(row);
             }
             return;
         }
+        let now = self.clock.now();
+        if now < self.pack_at {
+            return;
+        }
+        self.pack_at = now + PACK_EVERY;
         if self.packing.is_none()
             && let Some(row) = self.to_pack.pop_front()
         {
@@ -261,6 +274,9 @@ impl Writer {
     }
 
     fn hash(&mut self, mut row: StoredRecording) {
+        if self.hashing.len() >= HASHING_MAX {
+            return self.to_hash.push_back(row);
+        }
         match File::open(self.config.folder.join(&row.file)) {
             Ok(file) => self.hashing.push(Hashing { row, file, hash: Sha256::new() }),
             Err(error) => {
@@ -285,6 +301,11 @@ impl Writer {
             }
         }
         self.hashing = left;
+        while self.hashing.len() < HASHING_MAX
+            && let Some(row) = self.to_hash.pop_front()
+        {
+            self.hash(row);
+        }
         for row in done {
             self.end(row);
         }

@@ -145,6 +145,7 @@ impl Call {
         self.run_reoffer(now, out);
         self.note_protection(now, out);
         self.review_fax(now, out);
+        self.review_watch(now, out);
         if self.phase != Phase::Closing {
             return;
         }

@@ -138,8 +138,13 @@ impl Call {
             other => {
                 self.modifying = other;
                 // A modification of our own, such as the codec of an operator's call.
-                if let (Some(leg), Some(body)) = (self.leg_mut(at), body) {
-                    let _ = leg.negotiator.answer_from_peer(body);
+                if let Some(leg) = self.leg_mut(at) {
+                    let is_agreed =
+                        body.is_some_and(|body| leg.negotiator.answer_from_peer(body).is_ok());
+                    if !is_agreed && leg.negotiator.awaits_answer() {
+                        // An offer that stays open would refuse every one of the peer's.
+                        leg.negotiator.rollback();
+                    }
                 }
                 self.apply_media(at, out);
                 self.joined(at);

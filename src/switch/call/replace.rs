@@ -171,6 +171,7 @@ impl Call {
         out: &mut Vec<Output>,
     ) {
         let Some(replaced) = self.winner else { return };
+        self.end_watch(out);
         if goes == At::A {
             if let (Some(a), Some(b)) = (&mut self.a, self.branches.get_mut(replaced)) {
                 std::mem::swap(a, b);

@@ -180,6 +180,11 @@ impl Call {
         self.event("call.transferred", vec![("to", party)], out);
         self.introduce(At::A, At::B(index));
         self.tell_due = true;
+        let side = self.side_of(At::B(index));
+        if self.is_saying(side) {
+            // It was meant for who is gone.
+            out.push(Output::Media(MediaOp::Silence { side }));
+        }
         if !transfer.is_gone {
             self.on_session(now, At::B(transfer.by), out, |session, sip| {
                 session.notify_referrer(200, "OK", true, sip);

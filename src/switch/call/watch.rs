@@ -36,6 +36,20 @@ impl Call {
 
     /// Both sides talk, and speak what we can mix.
     fn can_be_watched(&self) -> bool {
+        let is_settled = self.modifying.is_none() && self.joining.is_none() && !self.reoffer_due;
+        is_settled && self.is_mixable()
+    }
+
+    /// Ends it when a side begins to speak what we cannot mix: the two go on without those who listened.
+    pub(super) fn review_watch(&mut self, now: Instant, out: &mut Vec<Output>) {
+        let is_talking = self.phase == Phase::Talking && self.modifying.is_none();
+        if !self.watchers.is_empty() && is_talking && !self.is_mixable() {
+            self.note(now, "", "call.unwatched", "what is spoken now cannot be listened to");
+            self.end_watch(out);
+        }
+    }
+
+    fn is_mixable(&self) -> bool {
         let speaks = |at: At| {
             self.leg(at).is_some_and(|leg| {
                 let plan = leg.negotiator.plan();

@@ -248,6 +248,11 @@ impl Switchboard {
         out: &mut Vec<Output>,
     ) {
         if self.watches.get(&by) != Some(&target) {
+            if is_allowed {
+                // It has gone meanwhile, and the call is not to wait for it.
+                let who = String::new();
+                to_call(target, call::Input::Watched { by, who, is_on: false }, out);
+            }
             return;
         }
         if !is_allowed {

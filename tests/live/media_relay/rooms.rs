@@ -23,6 +23,8 @@ struct Voice {
     /// What it has heard, at its codec's rate.
     heard: Vec<i16>,
     heard_packets: u64,
+    /// The event of each packet of one.
+    events: Vec<u8>,
     last: Option<Header>,
     is_seated: bool,
 }
@@ -42,6 +44,7 @@ impl Voice {
             sent: 0,
             heard: Vec::new(),
             heard_packets: 0,
+            events: Vec::new(),
             last: None,
             is_seated: false,
         }
@@ -103,6 +106,11 @@ impl Voice {
             if let Some(last) = self.last.replace(header) {
                 assert_eq!(header.ssrc, last.ssrc, "one stream, whoever is behind it");
                 assert_eq!(header.sequence, last.sequence.wrapping_add(1), "no number is left out");
+            }
+            if header.payload_type == 101 {
+                self.heard_packets += 1;
+                self.events.push(buffer[12]);
+                continue;
             }
             assert_eq!(header.payload_type, self.number);
             self.heard_packets += 1;
@@ -326,6 +334,52 @@ fn two_that_are_listened_to_hear_each_other_as_before() {
     let stats = bed.close();
     // One that comes between the two orders is heard by nobody.
     assert!(stats.a.passed >= 78 && stats.b.passed >= 78, "{stats:?}");
+}
+
+/// A customer keys something in while somebody listens: whom it talks to has it, once.
+#[test]
+fn two_that_are_listened_to_press_keys_for_each_other() {
+    let (bed, time) = Bed::on_a_stopped_clock(21_746, 21_757);
+    bed.handle.open(CALL, LOCAL, LOCAL).unwrap();
+    let MediaEvent::Opened { a, b } = bed.event() else { panic!("not opened") };
+    let mut voices = vec![
+        Voice::new(Phone::new(a), (CALL, Side::A), A_LAW, 400.0),
+        Voice::new(Phone::new(b), (CALL, Side::B), A_LAW, 700.0),
+    ];
+    for voice in &voices {
+        bed.handle.set_leg(CALL, voice.side, voice.plan(true)).unwrap();
+    }
+    bed.settled();
+    for side in [Side::A, Side::B] {
+        let wish = Some((RoomKey::OfCall(CALL), Part::default()));
+        bed.handle.room(CALL, side, wish).unwrap();
+    }
+    voices[0].is_seated = true;
+    bed.run(&time, &mut voices, 5);
+    let mut told = Vec::new();
+    for n in 1..=8_u16 {
+        let event =
+            TelephoneEvent { event: 5, is_end: n > 5, volume: 10, duration: 160 * n.min(5) };
+        let voice = &mut voices[0];
+        let header = Header {
+            payload_type: 101,
+            marker: n == 1,
+            sequence: u16::try_from(voice.sent).unwrap(),
+            timestamp: 5_000,
+            ssrc: Ssrc(9),
+        };
+        let mut bytes = vec![0x80; 12];
+        header.write(&mut bytes);
+        bytes.extend(event.write());
+        voice.phone.rtp.send_to(&bytes, voice.phone.relay.0).unwrap();
+        voice.sent += 1;
+        voices[1].speaks_its_tone();
+        told.extend(bed.frame(&time, &mut voices));
+    }
+    told.extend(bed.run(&time, &mut voices, 20));
+    assert!(keys(&told).is_empty(), "it is not for us");
+    assert!(voices[1].events.len() >= 4, "{:?}", voices[1].events);
+    assert!(voices[1].events.iter().all(|event| *event == 5));
 }
 
 /// The keys that were told.

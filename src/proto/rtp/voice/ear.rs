@@ -129,8 +129,8 @@ impl Ear {
         if !std::mem::replace(&mut self.is_talking, true) {
             (self.least_left, self.watched) = (usize::MAX, 0);
         }
-        let made_up = self.drain(frame, Some(out));
         self.shrink(frame);
+        let made_up = self.drain(frame, Some(out));
         if made_up * 4 > frame { Taken::MadeUp } else { Taken::Sound }
     }
 
@@ -200,9 +200,9 @@ impl Ear {
         self.added(before, true);
     }
 
-    /// Leaves out a frame that waited all the time.
+    /// Leaves out a frame if another one waited behind it all the time.
     fn shrink(&mut self, frame: usize) {
-        self.least_left = self.least_left.min(self.waiting.len());
+        self.least_left = self.least_left.min(self.waiting.len().saturating_sub(frame));
         self.watched += 1;
         if self.watched < WATCHED {
             return;
